@@ -1,0 +1,53 @@
+/** Everything that a build profile may leave out of the viewer functions, one name each. */
+export const featureNames = [
+  'cat',
+  'jwt',
+  'audience',
+  'catu',
+  'catuRegex',
+  'catuHash',
+  'catm',
+  'catnip',
+  'catgeoiso3166',
+  'geohash',
+  'cath',
+  'catalpn',
+  'cattpk',
+  'catreplay',
+  'catpor',
+  'catif',
+  'catr',
+  'path',
+  'pathParameter',
+  'query',
+  'cookie',
+  'header',
+  'authorization',
+  'revokeToken',
+  'revokeSession',
+  'revokeSubject',
+  'revokeSubjectContent',
+  'revokeContent',
+  'blackout',
+  'cors',
+  'publicPaths',
+  'keyScope',
+  'modes',
+  'allowClients',
+  'embedOrigins',
+] as const;
+
+export type FeatureName = (typeof featureNames)[number];
+export type Features = Record<FeatureName, boolean>;
+
+/** esbuild and vitest `define` entries that make `FEATURES.<name>` a constant. */
+export function featureDefines(features: Features): Record<string, string> {
+  const defines: Record<string, string> = {};
+  for (const name of featureNames) defines[`FEATURES.${name}`] = String(features[name]);
+  return defines;
+}
+
+/** Every feature on: how Node runs the evaluator. */
+export function allFeatures(): Record<string, string> {
+  return featureDefines(Object.fromEntries(featureNames.map((name) => [name, true])) as Features);
+}

@@ -1,0 +1,40 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+import { allFeatures } from './scripts/build/features.js';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const shared = {
+  resolve: {
+    alias: [
+      { find: /^@portcullis\/tokens$/, replacement: here('./tokens/src/index.ts') },
+      { find: /^@portcullis\/tokens\/(.*)$/, replacement: `${here('./tokens/src/')}$1.ts` },
+    ],
+  },
+  define: allFeatures(),
+};
+const ignored = ['**/node_modules/**', '**/dist/**'];
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        ...shared,
+        test: {
+          name: 'unit',
+          include: ['**/*.test.ts'],
+          exclude: [...ignored, '**/*.browser.test.ts', '**/*.long.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        ...shared,
+        test: { name: 'browser', include: ['**/*.browser.test.ts'], exclude: ignored, testTimeout: 180_000, hookTimeout: 180_000, fileParallelism: false },
+      },
+      {
+        ...shared,
+        test: { name: 'long', include: ['**/*.long.test.ts'], exclude: ignored, testTimeout: 1_800_000, hookTimeout: 300_000, fileParallelism: false },
+      },
+    ],
+  },
+});
