@@ -1,0 +1,153 @@
+import { once } from 'node:events';
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { createGzip, type Gzip } from 'node:zlib';
+import type { Simulation } from './event.js';
+import { fieldNames, formatter, preamble, type LogFormat } from './formats.js';
+
+export interface WriteOptions {
+  readonly format: LogFormat;
+  /** Folder for the log files; made if missing. */
+  readonly folder: string;
+  readonly gzip?: boolean;
+  /** Rows per file; the last has fewer. */
+  readonly rowsPerFile?: number;
+  /** Called about once per simulated second, with the share done (0…1) and the rows so far. */
+  readonly onProgress?: (share: number, rows: number) => void;
+}
+
+export interface Written {
+  readonly rows: number;
+  readonly files: readonly string[];
+  readonly labels: string;
+  readonly addresses: string;
+  /** The field order, one name a line: a real-time log does not say it itself. */
+  readonly fields: string;
+}
+
+/** A text file that is written in large pieces, through gzip or not. */
+class TextFile {
+  private pending = '';
+  private readonly stream: WriteStream;
+  private readonly gzip: Gzip | undefined;
+  rows = 0;
+
+  constructor(path: string, gzip: boolean, first: string) {
+    this.stream = createWriteStream(path);
+    this.gzip = gzip ? createGzip({ level: 4 }) : undefined;
+    this.gzip?.pipe(this.stream);
+    this.pending = first;
+  }
+
+  add(line: string): void {
+    this.pending += line;
+    this.rows++;
+  }
+
+  /** Hands over what has come together and waits while the disk is behind. */
+  async flush(): Promise<void> {
+    if (this.pending === '') return;
+    const target = this.gzip ?? this.stream;
+    const text = this.pending;
+    this.pending = '';
+    if (!target.write(text)) await once(target, 'drain');
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    const closed = once(this.stream, 'close');
+    (this.gzip ?? this.stream).end();
+    await closed;
+  }
+}
+
+const quote = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+
+async function toParquet(source: string, target: string): Promise<void> {
+  const { DuckDBInstance } = await import('@duckdb/node-api');
+  const instance = await DuckDBInstance.create(':memory:');
+  const connection = await instance.connect();
+  const columns = fieldNames('parquet')
+    .map((name) => `${quote(name)}: 'VARCHAR'`)
+    .join(', ');
+  try {
+    await connection.run(
+      `COPY (SELECT * FROM read_csv(${quote(source)}, delim = '\t', quote = '', escape = '', header = false,
+        auto_detect = false, columns = {${columns}}))
+       TO ${quote(target)} (FORMAT parquet, COMPRESSION snappy)`,
+    );
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
+}
+
+/** File names in the manner of standard logs: distribution, hour, a distinguishing part. */
+function fileName(simulation: Simulation, part: number, options: WriteOptions): string {
+  const hour = new Date(simulation.options.from).toISOString().slice(0, 13).replace('T', '-');
+  const ending = { standard: 'log', realtime: 'tsv', json: 'json', parquet: 'parquet' }[options.format];
+  return `E2SIMULATION.${hour}.${String(part).padStart(4, '0')}.${ending}${options.gzip && options.format !== 'parquet' ? '.gz' : ''}`;
+}
+
+/**
+ * Runs a simulation and writes its log, its labels (`labels.jsonl`), the address database (`addresses.csv`) and the
+ * field order (`fields.txt`). Memory stays bounded whatever the number of rows. The last three files lie beside the
+ * folder of logs, not in it, so that the folder can be given to a reader whole.
+ */
+export async function writeSimulation(simulation: Simulation, options: WriteOptions): Promise<Written> {
+  await mkdir(options.folder, { recursive: true });
+  const beside = dirname(join(options.folder, 'x')) + '.';
+  const { format } = options;
+  const rowsPerFile = options.rowsPerFile ?? 1_000_000;
+  const line = formatter(format);
+  const files: string[] = [];
+  const scratch = format === 'parquet' ? await mkdtemp(join(options.folder, '.parts-')) : undefined;
+  let file: TextFile | undefined;
+  let path = '';
+  let rows = 0;
+  const open = (): TextFile => {
+    const name = fileName(simulation, files.length, options);
+    files.push(join(options.folder, name));
+    path = scratch ? join(scratch, `${name}.tsv`) : join(options.folder, name);
+    return new TextFile(path, (options.gzip ?? false) && !scratch, preamble(format));
+  };
+  const finish = async (): Promise<void> => {
+    if (!file) return;
+    await file.close();
+    file = undefined;
+    if (scratch) {
+      await toParquet(path, files[files.length - 1] as string);
+      await rm(path);
+    }
+  };
+  const { from, minutes } = simulation.options;
+  try {
+    const steps = simulation.run((row) => {
+      file ??= open();
+      file.add(line(row));
+      rows++;
+    });
+    for (const time of steps) {
+      if (file) await (file as TextFile).flush();
+      if (file && (file as TextFile).rows >= rowsPerFile) await finish();
+      options.onProgress?.(Math.min(1, (time - from) / (minutes * 60_000)), rows);
+    }
+    await finish();
+  } finally {
+    if (scratch) await rm(scratch, { recursive: true, force: true });
+  }
+  const labels = `${beside}labels.jsonl`;
+  const addresses = `${beside}addresses.csv`;
+  const fields = `${beside}fields.txt`;
+  await writeFile(labels, simulation.labels().map((label) => `${JSON.stringify(label)}\n`).join(''));
+  await writeFile(
+    addresses,
+    `network,asn,country,name\n${simulation
+      .addresses()
+      .map((range) => `${range.network},${range.asn},${range.country},"${range.name}"\n`)
+      .join('')}`,
+  );
+  await writeFile(fields, `${fieldNames(format).join('\n')}\n`);
+  return { rows, files, labels, addresses, fields };
+}
