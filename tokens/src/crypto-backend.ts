@@ -7,6 +7,8 @@ export interface NodeCrypto {
     key: unknown,
   ): { update(data: Uint8Array | string, encoding?: string): { digest(encoding?: string): unknown } };
   createSecretKey(secret: Uint8Array): unknown;
+  /** Node 20.12 and later: one call, no object. */
+  hash?(hash: string, data: Uint8Array, encoding: string): string;
   createHash(hash: string): { update(data: Uint8Array): { digest(): Uint8Array } };
   timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean;
 }
@@ -37,4 +39,48 @@ export const webCryptoParameters: Record<SignatureAlgorithm, AlgorithmIdentifier
 /** Imports raw bytes for HMAC-SHA-256 in WebCrypto. */
 export function importHmac(secret: Uint8Array<ArrayBuffer>, usages: KeyUsage[]): Promise<CryptoKey> {
   return crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash: 'SHA-256' }, false, usages);
+}
+
+/** HMAC-SHA-256 in one synchronous call, as a binary string or base64url text; text input is ASCII. */
+export type SynchronousHmac = (data: Uint8Array | string, encoding: 'latin1' | 'base64url') => string;
+
+interface ByteBuffer extends Uint8Array {
+  latin1Write(text: string, offset?: number): number;
+}
+
+/** SHA-256 works on blocks of 64 bytes (FIPS 180-4), and HMAC pads its key to one (RFC 2104 2). */
+const blockBytes = 64;
+
+/** Longest input of the quick way: a token's, with room to spare. */
+const quickBytes = 4096;
+
+/**
+ * HMAC-SHA-256 for one secret. Where the runtime hashes in one call, HMAC is its definition (RFC 2104 2) over two such
+ * calls with the padded keys kept ready: less than half the time of `createHmac`, which makes an object for each token.
+ */
+export function synchronousHmac(secret: Uint8Array): SynchronousHmac | undefined {
+  const node = nodeCrypto;
+  if (!node) return undefined;
+  const key = node.createSecretKey(secret);
+  const hmac: SynchronousHmac = (data, encoding) =>
+    node.createHmac('sha256', key).update(data).digest(encoding) as string;
+  const NodeBuffer = (globalThis as { Buffer?: { alloc(size: number): ByteBuffer } }).Buffer;
+  const { hash } = node;
+  if (!hash || !NodeBuffer) return hmac;
+
+  const padded = new Uint8Array(blockBytes);
+  padded.set(secret.length > blockBytes ? node.createHash('sha256').update(secret).digest() : secret);
+  const inner = NodeBuffer.alloc(blockBytes + quickBytes);
+  const outer = NodeBuffer.alloc(blockBytes + 32);
+  for (let i = 0; i < blockBytes; i++) {
+    inner[i] = (padded[i] as number) ^ 0x36;
+    outer[i] = (padded[i] as number) ^ 0x5c;
+  }
+  return (data, encoding) => {
+    if (data.length > quickBytes) return hmac(data, encoding);
+    if (typeof data === 'string') inner.latin1Write(data, blockBytes);
+    else inner.set(data, blockBytes);
+    outer.latin1Write(hash('sha256', inner.subarray(0, blockBytes + data.length), 'latin1'), blockBytes);
+    return hash('sha256', outer, encoding);
+  };
 }

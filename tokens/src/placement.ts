@@ -53,15 +53,24 @@ export interface UrlParts {
  * @throws PlacementError `invalid_url`
  */
 export function splitUrl(url: string): UrlParts {
-  const match = /^((?:https?:)?\/\/[^/?#\\\s]+)?(\/[^?#]*)?(\?[^#]*)?(#.*)?$/i.exec(url);
   // eslint-disable-next-line no-control-regex -- control characters and spaces are what is refused
-  if (!match || url === '' || /[\u0000-\u0020\u007f\\]/.test(url) || /^\/\//.test(url)) {
-    throw new PlacementError('invalid_url', 'Expected an absolute http(s) URL, or a path that starts with one slash.');
-  }
-  const [, origin = '', path, query = '', fragment = ''] = match;
-  if (origin === '' && path === undefined)
-    throw new PlacementError('invalid_url', 'Expected an absolute http(s) URL, or a path that starts with one slash.');
-  return { origin, path: path ?? '/', query, fragment };
+  if (url === '' || /[\u0000-\u0020\u007f\\]/.test(url)) throw invalidUrl();
+  const hash = url.indexOf('#');
+  const fragment = hash < 0 ? '' : url.slice(hash);
+  const rest = hash < 0 ? url : url.slice(0, hash);
+  const mark = rest.indexOf('?');
+  const query = mark < 0 ? '' : rest.slice(mark);
+  const location = mark < 0 ? rest : rest.slice(0, mark);
+  if (location.startsWith('/') && !location.startsWith('//')) return { origin: '', path: location, query, fragment };
+  const authority = /^https?:\/\//i.exec(location)?.[0].length ?? 0;
+  const slash = location.indexOf('/', authority);
+  const origin = slash < 0 ? location : location.slice(0, slash);
+  if (authority === 0 || origin.length === authority) throw invalidUrl();
+  return { origin, path: slash < 0 ? '/' : location.slice(slash), query, fragment };
+}
+
+function invalidUrl(): PlacementError {
+  return new PlacementError('invalid_url', 'Expected an absolute http(s) URL, or a path that starts with one slash.');
 }
 
 /** Where a URL goes once its token is placed, and what else the client must send. */

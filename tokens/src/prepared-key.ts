@@ -1,6 +1,6 @@
 import { encodeBase64url } from './base64url.js';
 import { CborWriter } from './cbor/writer.js';
-import { importHmac, nodeCrypto, webCryptoParameters } from './crypto-backend.js';
+import { importHmac, synchronousHmac, webCryptoParameters, type SynchronousHmac } from './crypto-backend.js';
 import {
   importAsymmetricKey,
   keyIdBytes,
@@ -26,7 +26,7 @@ export interface PreparedKey {
   /** Everything of the COSE MAC or signature input that stands before the payload (RFC 9052 4.4, 6.3). */
   readonly coseInputHead: Uint8Array | undefined;
   /** HMAC in one synchronous call, where the runtime can: raw bytes as a binary string, or base64url text. */
-  readonly hmac: ((data: Uint8Array | string, encoding: 'latin1' | 'base64url') => string) | undefined;
+  readonly hmac: SynchronousHmac | undefined;
   /** Any algorithm, in WebCrypto. */
   readonly sign: (data: Uint8Array<ArrayBuffer>) => Promise<Uint8Array>;
 }
@@ -59,13 +59,6 @@ export function prepareKey(key: SigningKey): PreparedKey | Promise<PreparedKey> 
 async function prepareAsymmetric(key: PrivateKey, head: Omit<PreparedKey, 'hmac' | 'sign'>): Promise<PreparedKey> {
   const imported = await importAsymmetricKey(key.alg, key.privateKey, 'private');
   return { ...head, hmac: undefined, sign: (data) => signWith(imported, key.alg, data) };
-}
-
-function synchronousHmac(secret: Uint8Array): PreparedKey['hmac'] {
-  const node = nodeCrypto;
-  if (!node) return undefined;
-  const key = node.createSecretKey(secret);
-  return (data, encoding) => node.createHmac('sha256', key).update(data).digest(encoding) as string;
 }
 
 async function signWith(key: CryptoKey, alg: SignatureAlgorithm, data: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {

@@ -5,7 +5,7 @@ const poolSize = 4096;
 
 /**
  * Hands out `length` random bytes at a time from a pool, so that minting does not pay for one system call per token.
- * Bytes are used once and wiped.
+ * The view is good until the next call; no byte is handed out twice.
  */
 export function createRandomPool(
   fill: RandomSource = (bytes) => void crypto.getRandomValues(bytes),
@@ -13,18 +13,11 @@ export function createRandomPool(
   const pool = new Uint8Array(poolSize);
   let used = poolSize;
   return (length) => {
-    if (length > poolSize) {
-      const bytes = new Uint8Array(length);
-      fill(bytes);
-      return bytes;
-    }
     if (used + length > poolSize) {
       fill(pool);
       used = 0;
     }
-    const bytes = pool.slice(used, used + length);
-    pool.fill(0, used, used + length);
     used += length;
-    return bytes;
+    return pool.subarray(used - length, used);
   };
 }

@@ -128,15 +128,19 @@ export function createSigner(options: CatSignerOptions | JwtSignerOptions): Sign
 
   async function sign(policy: Policy): Promise<SignedToken> {
     const warnings: PolicyWarning[] = [];
-    const tokenId = encodeBase64url(random(16));
-    const session = policy.session === undefined ? encodeBase64url(random(16)) : sessionHandle(policy.session);
+    const entropy = random(34);
+    const tokenId = encodeBase64url(entropy, 0, 16);
+    const session = policy.session === undefined ? encodeBase64url(entropy, 16, 32) : sessionHandle(policy.session);
     const claims = policyClaims(policy, {
       now: Math.floor(clock() / 1000),
       issuer,
       audience,
       tokenId,
       session,
-      jitter: jitter && policy.expiresIn !== undefined ? fraction(random(2)) : 0,
+      jitter:
+        jitter && policy.expiresIn !== undefined
+          ? (((entropy[32] as number) << 8) | (entropy[33] as number)) / 65536
+          : 0,
       clockSkew,
       sessionLength,
       exactAddresses,
@@ -163,8 +167,8 @@ export function createSigner(options: CatSignerOptions | JwtSignerOptions): Sign
     async signPlaybackUrl(url, policy) {
       const address = typeof url === 'string' ? url : url.href;
       const parts = splitUrl(address);
-      const { paths = directoryOf(parts) } = policy;
-      const complete = { ...policy, paths } as Policy;
+      const complete =
+        policy.paths === undefined ? ({ ...policy, paths: directoryOf(parts) } as Policy) : (policy as Policy);
       checkAdmitted(parts, complete);
       // A URL that cannot be placed must not cost a token.
       placeToken(address, '', placement);
@@ -173,7 +177,18 @@ export function createSigner(options: CatSignerOptions | JwtSignerOptions): Sign
       const lifetime = signed.claims.exp === undefined ? undefined : signed.claims.exp - Math.floor(clock() / 1000);
       const cookies =
         placement.kind === 'cookie' ? [tokenCookie(signed.token, placement, cookieScope(complete), lifetime)] : [];
-      return { ...signed, url: placed.url, headers: placed.headers, cookies };
+      return {
+        url: placed.url,
+        token: signed.token,
+        tokenId: signed.tokenId,
+        session: signed.session,
+        expiresAt: signed.expiresAt,
+        sessionEndsAt: signed.sessionEndsAt,
+        cookies,
+        headers: placed.headers,
+        claims: signed.claims,
+        warnings: signed.warnings,
+      };
     },
   };
 }
@@ -201,10 +216,6 @@ function keySource(given: SigningKey | KeyProvider): () => PreparedKey | Promise
     const key = given.signingKey();
     return key instanceof Promise ? key.then(prepare) : prepare(key);
   };
-}
-
-function fraction(bytes: Uint8Array): number {
-  return (((bytes[0] as number) << 8) | (bytes[1] as number)) / 65536;
 }
 
 function sessionHandle(session: string): string {
