@@ -14,7 +14,7 @@ export interface KvsClientOptions {
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
   /** Attempts of the SDK itself for throttling and lost connections, the first included. Default 5. */
   readonly maxAttempts?: number;
-  readonly requestHandler?: CloudFrontKeyValueStoreClientConfig['requestHandler'];
+  readonly requestHandler?: NonNullable<CloudFrontKeyValueStoreClientConfig['requestHandler']>;
 }
 
 /** What signs requests to a loopback service, which has no accounts. */
@@ -41,7 +41,15 @@ export function createKvsClient(options: KvsClientOptions = {}): CloudFrontKeyVa
           endpointProvider: () => ({
             url: new URL(endpoint),
             properties: {
-              authSchemes: [{ name: 'sigv4a', signingName: 'cloudfront-keyvaluestore', signingRegionSet: ['*'] }],
+              authSchemes: [
+                {
+                  name: 'sigv4a',
+                  signingName: 'cloudfront-keyvaluestore',
+                  signingRegion: '*',
+                  signingRegionSet: ['*'],
+                  properties: {},
+                },
+              ],
             },
           }),
         }),
