@@ -12,10 +12,16 @@ const shared = {
   },
   define: allFeatures(),
 };
+/** `PORTCULLIS_TEST_REPORT` names a file for a machine-readable report beside the usual one. */
+const report = process.env['PORTCULLIS_TEST_REPORT'];
+const reporters = report
+  ? { reporters: ['default', ['json', { outputFile: report }]] as ['default', ['json', object]] }
+  : {};
 const ignored = ['**/node_modules/**', '**/dist/**'];
 
 export default defineConfig({
   test: {
+    ...reporters,
     projects: [
       {
         ...shared,
@@ -29,11 +35,25 @@ export default defineConfig({
       },
       {
         ...shared,
-        test: { name: 'browser', include: ['**/*.browser.test.ts'], exclude: ignored, testTimeout: 180_000, hookTimeout: 180_000, fileParallelism: false },
+        test: {
+          name: 'browser',
+          include: ['**/*.browser.test.ts'],
+          exclude: ignored,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+        },
       },
       {
         ...shared,
-        test: { name: 'long', include: ['**/*.long.test.ts'], exclude: ignored, testTimeout: 1_800_000, hookTimeout: 300_000, fileParallelism: false },
+        test: {
+          name: 'long',
+          include: ['**/*.long.test.ts'],
+          exclude: ignored,
+          testTimeout: 1_800_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
       },
     ],
   },
