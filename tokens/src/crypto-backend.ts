@@ -64,7 +64,7 @@ export function synchronousHmac(secret: Uint8Array): SynchronousHmac | undefined
   const key = node.createSecretKey(secret);
   const hmac: SynchronousHmac = (data, encoding) =>
     node.createHmac('sha256', key).update(data).digest(encoding) as string;
-  const NodeBuffer = (globalThis as { Buffer?: { alloc(size: number): ByteBuffer } }).Buffer;
+  const NodeBuffer = (globalThis as unknown as { Buffer?: { alloc(size: number): ByteBuffer } }).Buffer;
   const { hash } = node;
   if (!hash || !NodeBuffer) return hmac;
 

@@ -7,6 +7,26 @@ export type SignatureAlgorithm = 'HS256' | 'ES256' | 'PS256' | 'RS256' | 'EdDSA'
 export type CatAlgorithm = 'HS256' | 'ES256' | 'PS256';
 export type JwtAlgorithm = 'HS256' | 'ES256' | 'PS256' | 'RS256' | 'EdDSA';
 
+/** A JSON Web Key (RFC 7517), private or public. */
+export interface Jwk {
+  readonly kty?: string;
+  readonly kid?: string;
+  readonly alg?: string;
+  readonly use?: string;
+  readonly crv?: string;
+  readonly k?: string;
+  readonly x?: string;
+  readonly y?: string;
+  readonly d?: string;
+  readonly n?: string;
+  readonly e?: string;
+  readonly p?: string;
+  readonly q?: string;
+  readonly dp?: string;
+  readonly dq?: string;
+  readonly qi?: string;
+}
+
 /** Enough of Node's `KeyObject` to recognise one without importing Node. */
 export interface KeyObjectLike {
   readonly type: string;
@@ -20,21 +40,21 @@ export type KeyId = string | Uint8Array;
 export interface HmacKey<A extends 'HS256' = 'HS256'> {
   readonly alg: A;
   readonly kid?: KeyId;
-  readonly secret: Uint8Array | KeyObjectLike | CryptoKey | (JWK & { readonly kty: 'oct' });
+  readonly secret: Uint8Array | KeyObjectLike | CryptoKey | (Jwk & { readonly kty: 'oct' });
 }
 
 /** A private key: PKCS#8 PEM, JWK, KeyObject or CryptoKey. */
 export interface PrivateKey<A extends Exclude<SignatureAlgorithm, 'HS256'> = Exclude<SignatureAlgorithm, 'HS256'>> {
   readonly alg: A;
   readonly kid?: KeyId;
-  readonly privateKey: string | JWK | KeyObjectLike | CryptoKey;
+  readonly privateKey: string | Jwk | KeyObjectLike | CryptoKey;
 }
 
 /** A public key: SPKI PEM, JWK, KeyObject or CryptoKey. */
 export interface PublicKey<A extends Exclude<SignatureAlgorithm, 'HS256'> = Exclude<SignatureAlgorithm, 'HS256'>> {
   readonly alg: A;
   readonly kid?: KeyId;
-  readonly publicKey: string | JWK | KeyObjectLike | CryptoKey;
+  readonly publicKey: string | Jwk | KeyObjectLike | CryptoKey;
 }
 
 /** A key that signs with `A`: `{ alg: 'HS256', kid, secret }` or `{ alg: 'ES256', kid, privateKey }`. */
@@ -105,7 +125,7 @@ export function secretOf(key: HmacKey): Uint8Array<ArrayBuffer> | CryptoKey {
  */
 export async function importAsymmetricKey(
   alg: Exclude<SignatureAlgorithm, 'HS256'>,
-  material: string | JWK | KeyObjectLike | CryptoKey,
+  material: string | Jwk | KeyObjectLike | CryptoKey,
   use: 'private' | 'public',
 ): Promise<CryptoKey> {
   let key: CryptoKey;
@@ -121,24 +141,22 @@ export async function importAsymmetricKey(
 
 async function importMaterial(
   alg: Exclude<SignatureAlgorithm, 'HS256'>,
-  material: string | JWK | KeyObjectLike | CryptoKey,
+  material: string | Jwk | KeyObjectLike | CryptoKey,
   use: 'private' | 'public',
 ): Promise<CryptoKey> {
   if (typeof material === 'string') return use === 'private' ? importPKCS8(material, alg) : importSPKI(material, alg);
   if (isCryptoKey(material)) return material;
-  const jwk = isKeyObject(material) ? (material.export({ format: 'jwk' }) as JWK) : material;
+  const jwk = isKeyObject(material) ? (material.export({ format: 'jwk' }) as Jwk) : material;
   // A public key may be taken from a private JWK; the private part must not go along.
   const wanted = use === 'public' ? publicPart(jwk) : jwk;
-  const key = await importJWK({ ...wanted, ext: false }, alg);
+  const key = await importJWK({ ...wanted, ext: false } as JWK, alg);
   if (key instanceof Uint8Array) throw new KeyError('invalid_key', `${alg} needs a key pair, not a shared secret.`);
   return key;
 }
 
-function publicPart(jwk: JWK): JWK {
+function publicPart(jwk: Jwk): Jwk {
   const { kty, crv, x, y, n, e } = jwk;
-  return Object.fromEntries(
-    Object.entries({ kty, crv, x, y, n, e }).filter(([, value]) => value !== undefined),
-  ) as unknown as JWK;
+  return Object.fromEntries(Object.entries({ kty, crv, x, y, n, e }).filter(([, value]) => value !== undefined)) as Jwk;
 }
 
 function checkSecret<T extends Uint8Array>(secret: T): T {

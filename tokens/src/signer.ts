@@ -1,6 +1,7 @@
 import { decodeBase64url, encodeBase64url } from './base64url.js';
 import type { Claims } from './claims.js';
 import { tokenCookie } from './cookies.js';
+import { normalisePath } from './core/uri.js';
 import { durationSeconds, type Duration } from './duration.js';
 import { PlacementError, PolicyError } from './errors.js';
 import type { CatAlgorithm, JwtAlgorithm, SignatureAlgorithm, SigningKey } from './keys.js';
@@ -49,12 +50,12 @@ export interface SignerOptions {
 export interface CatSignerOptions extends SignerOptions {
   /** `cat`: Common Access Token (CTA-5007-B). The default. */
   readonly format?: 'cat';
-  readonly key: SigningKey<CatAlgorithm> | KeyProvider<CatAlgorithm>;
+  readonly key: SigningKey<CatAlgorithm> | KeyProvider;
 }
 
 export interface JwtSignerOptions extends SignerOptions {
   readonly format: 'jwt';
-  readonly key: SigningKey<JwtAlgorithm> | KeyProvider<JwtAlgorithm>;
+  readonly key: SigningKey<JwtAlgorithm> | KeyProvider;
 }
 
 /** A token, and what is known about it. Log `tokenId` and `session`, never `token`. */
@@ -166,7 +167,7 @@ export function createSigner(options: CatSignerOptions | JwtSignerOptions): Sign
     sign,
     async signPlaybackUrl(url, policy) {
       const address = typeof url === 'string' ? url : url.href;
-      const parts = splitUrl(address);
+      const parts = normalParts(address);
       const complete =
         policy.paths === undefined ? ({ ...policy, paths: directoryOf(parts) } as Policy) : (policy as Policy);
       checkAdmitted(parts, complete);
@@ -216,6 +217,19 @@ function keySource(given: SigningKey | KeyProvider): () => PreparedKey | Promise
     const key = given.signingKey();
     return key instanceof Promise ? key.then(prepare) : prepare(key);
   };
+}
+
+/** The URL as the edge reads it; one that the edge would refuse as ambiguous is refused here. */
+function normalParts(address: string): UrlParts {
+  const parts = splitUrl(address);
+  try {
+    return { ...parts, path: normalisePath(parts.path) };
+  } catch {
+    throw new PlacementError(
+      'invalid_url',
+      `The path ${parts.path.slice(0, 200)} can be read in more than one way (empty or dot segments, stray escapes): the edge refuses it.`,
+    );
+  }
 }
 
 function sessionHandle(session: string): string {
