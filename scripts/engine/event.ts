@@ -90,7 +90,7 @@ export function viewerRequestEvent(parts: RequestParts = {}): FunctionEvent {
       method: parts.method ?? 'GET',
       uri: path!,
       querystring: collect(queryPairs(query)),
-      headers: collect(headerPairs({ host: 'video.example.com', ...parts.headers })),
+      headers: collect(headerPairs(withHost(parts.headers ?? {}))),
       cookies: collect(typeof parts.cookies === 'string' ? cookiePairs(parts.cookies) : (parts.cookies ?? [])),
       rawQueryString: () => query,
     },
@@ -133,6 +133,12 @@ function cookiePairs(header: string): [string, string][] {
       const sign = pair.indexOf('=');
       return sign < 0 ? [pair, ''] : [pair.slice(0, sign), pair.slice(sign + 1)];
     });
+}
+
+/** A request has a host unless the table gives another, or takes it out. */
+function withHost(headers: NonNullable<RequestParts['headers']>): NonNullable<RequestParts['headers']> {
+  const given = Object.keys(headers).some((name) => name.toLowerCase() === 'host');
+  return given ? headers : { host: 'video.example.com', ...headers };
 }
 
 function headerPairs(headers: NonNullable<RequestParts['headers']>): [string, string][] {
