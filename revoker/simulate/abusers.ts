@@ -157,9 +157,7 @@ function credentialSharing(cast: Cast): Party {
     const attachment = random.chance(0.8) ? cast.atHome(cast.home(country)) : cast.mobile(country);
     const session = cast.session('credential-sharing', times, { subject, abuser: true });
     sessions.push(session);
-    scripts.push(
-      cast.watch(cast.device(profile, attachment, { abuses: true }), session, cast.plan(times, profile)),
-    );
+    scripts.push(cast.watch(cast.device(profile, attachment, { abuses: true }), session, cast.plan(times, profile)));
   }
   return { sessions, scripts };
 }

@@ -49,12 +49,20 @@ export class Cast {
     return `acct-${this.random.hex(12)}`;
   }
 
-  session(kind: SessionKind, times: Times, options: { subject?: string; abuser?: boolean; longLived?: boolean } = {}): Session {
+  session(
+    kind: SessionKind,
+    times: Times,
+    options: { subject?: string; abuser?: boolean; longLived?: boolean } = {},
+  ): Session {
     const { random } = this;
     const withHandle = random.chance(0.95);
     // Services with edge renewal issue minutes, services without issue the length of the event.
     const renews = withHandle && !options.longLived && random.chance(0.6);
     const restricted = random.chance(0.2);
+    const lifetime = renews ? 300 : 6 * 3600;
+    const startedAt = Math.min(times.joinAt, this.stage.until);
+    // Whoever was there before the log is somewhere between two renewals.
+    const phase = random.between(0, 240_000);
     return new Session(
       {
         kind,
@@ -65,8 +73,9 @@ export class Cast {
         issuer: 'https://play.example.tv',
         pathPrefix: '/live/',
         countries: restricted ? audienceCountries.map((entry) => entry.country) : undefined,
-        startedAt: Math.min(times.joinAt, this.stage.until),
-        lifetime: renews ? 300 : 6 * 3600,
+        startedAt,
+        issuedAt: renews ? Math.max(startedAt, this.stage.from - phase) : startedAt,
+        lifetime,
         renews,
       },
       this.key,
@@ -102,7 +111,11 @@ export class Cast {
     return attachToHome(home, this.random, this.random.chance(0.45) ? 'ipv6' : 'ipv4');
   }
 
-  device(profile: DeviceProfile, attachment: Attachment, options: { abuses?: boolean; referer?: string; reports?: boolean } = {}): Device {
+  device(
+    profile: DeviceProfile,
+    attachment: Attachment,
+    options: { abuses?: boolean; referer?: string; reports?: boolean } = {},
+  ): Device {
     const referer = options.referer ?? (profile.browser ? `${this.stage.site}/watch/final` : '-');
     return new Device(profile, attachment, this.random, {
       lag: this.random.between(0, this.stage.segmentMilliseconds),
@@ -158,10 +171,18 @@ export class Cast {
   }
 
   /** One viewer on one device: what most parties are. */
-  single(kind: SessionKind, attachment: Attachment, sort: Parameters<typeof pickProfile>[1] = 'any', details: Partial<WatchPlan> = {}): Party {
+  single(
+    kind: SessionKind,
+    attachment: Attachment,
+    sort: Parameters<typeof pickProfile>[1] = 'any',
+    details: Partial<WatchPlan> = {},
+  ): Party {
     const times = { ...this.times(), ...('joinAt' in details ? { joinAt: details.joinAt as number } : {}) };
     const profile = pickProfile(this.random, sort);
     const session = this.session(kind, times);
-    return { sessions: [session], scripts: [this.watch(this.device(profile, attachment), session, this.plan(times, profile, details))] };
+    return {
+      sessions: [session],
+      scripts: [this.watch(this.device(profile, attachment), session, this.plan(times, profile, details))],
+    };
   }
 }

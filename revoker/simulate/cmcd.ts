@@ -25,41 +25,46 @@ export interface CmcdReport {
   readonly latency: number;
 }
 
-const media = (report: CmcdReport): boolean => report.objectType !== 'm';
+/** The marks between keys, values and pairs: as headers have them, or encoded for a query. */
+interface Marks {
+  readonly is: string;
+  readonly quote: string;
+}
+const plain: Marks = { is: '=', quote: '"' };
+const encoded: Marks = { is: '%3D', quote: '%22' };
 
 /** The report as pairs, in the alphabetical order that the query form asks for. */
-function pairs(report: CmcdReport): string[] {
+function pairs(report: CmcdReport, { is, quote }: Marks): string[] {
+  const media = report.objectType !== 'm';
+  const second = report.version === 2;
   const list: string[] = [];
-  if (media(report)) {
-    list.push(`bl=${report.bufferLength}`, `br=${report.bitrate}`);
+  if (media) {
+    list.push(`bl${is}${report.bufferLength}`, `br${is}${report.bitrate}`);
     if (report.starved) list.push('bs');
   }
-  list.push(`cid="${report.contentId}"`);
-  if (media(report)) {
-    list.push(`d=${report.duration}`, `dl=${report.bufferLength}`);
-    if (report.version === 2) list.push(`ltc=${report.latency}`);
-    list.push(`mtp=${report.throughput}`, `nor="${report.nextObject}"`);
+  list.push(`cid${is}${quote}${report.contentId}${quote}`);
+  if (media) {
+    list.push(`d${is}${report.duration}`, `dl${is}${report.bufferLength}`);
+    if (second) list.push(`ltc${is}${report.latency}`);
+    list.push(`mtp${is}${report.throughput}`, `nor${is}${quote}${report.nextObject}${quote}`);
   }
-  list.push(`ot=${report.objectType}`);
-  if (report.playbackRate !== 1) list.push(`pr=${report.playbackRate}`);
-  list.push(`sf=${report.streamingFormat}`, `sid="${report.sessionId}"`);
-  if (report.version === 2) list.push(`sn=${report.sequence}`);
-  list.push(`st=${report.streamType}`);
-  if (report.version === 2) list.push(`sta=${report.startup ? 's' : report.starved ? 'r' : 'p'}`);
-  if (media(report)) {
+  list.push(`ot${is}${report.objectType}`);
+  if (report.playbackRate !== 1) list.push(`pr${is}${report.playbackRate}`);
+  list.push(`sf${is}${report.streamingFormat}`, `sid${is}${quote}${report.sessionId}${quote}`);
+  if (second) list.push(`sn${is}${report.sequence}`);
+  list.push(`st${is}${report.streamType}`);
+  if (second) list.push(`sta${is}${report.startup ? 's' : report.starved ? 'r' : 'p'}`);
+  if (media) {
     if (report.startup) list.push('su');
-    list.push(`tb=${report.topBitrate}`);
+    list.push(`tb${is}${report.topBitrate}`);
   }
-  if (report.version === 2) list.push('v=2');
+  if (second) list.push(`v${is}2`);
   return list;
 }
 
-const encodedMarks: Readonly<Record<string, string>> = { ',': '%2C', '=': '%3D', '"': '%22', '/': '%2F', ' ': '%20' };
-const encodeMarks = (text: string): string => text.replace(/[,="/ ]/g, (mark) => encodedMarks[mark] as string);
-
 /** `CMCD=…` for a query string. */
 export function cmcdQuery(report: CmcdReport): string {
-  return `CMCD=${encodeMarks(pairs(report).join(','))}`;
+  return `CMCD=${pairs(report, encoded).join('%2C')}`;
 }
 
 const headerOfKey: Readonly<Record<string, string>> = {
@@ -72,7 +77,7 @@ const headerOfKey: Readonly<Record<string, string>> = {
 /** The four `CMCD-…` request headers (CTA-5004 3.1), those that have something to say. */
 export function cmcdHeaders(report: CmcdReport): [name: string, value: string][] {
   const values = new Map<string, string[]>();
-  for (const pair of pairs(report)) {
+  for (const pair of pairs(report, plain)) {
     const header = `CMCD-${headerOfKey[pair.split('=', 1)[0] as string]}`;
     values.set(header, [...(values.get(header) ?? []), pair]);
   }

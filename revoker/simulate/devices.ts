@@ -139,7 +139,10 @@ export const deviceProfiles: readonly DeviceProfile[] = [
     name: 'fire-tv',
     weight: 8,
     mobile: false,
-    userAgents: ['MatchdayTV/5.2.0 (Linux;Android 11) AndroidXMedia3/1.7.1', 'MatchdayTV/5.1.3 (Linux;Android 9) AndroidXMedia3/1.5.1'],
+    userAgents: [
+      'MatchdayTV/5.2.0 (Linux;Android 11) AndroidXMedia3/1.7.1',
+      'MatchdayTV/5.1.3 (Linux;Android 9) AndroidXMedia3/1.5.1',
+    ],
     cmcd: 'headers',
     cmcdShare: 0.96,
     streamingFormat: 'd',
@@ -209,16 +212,82 @@ const otherPlayer = {
 
 /** What leeches' viewers run: media players and re-hosted web pages. */
 export const crowdProfiles: readonly DeviceProfile[] = [
-  { ...otherPlayer, name: 'vlc', weight: 4, userAgents: ['VLC/3.0.21 LibVLC/3.0.21', 'VLC/3.0.20 LibVLC/3.0.20'], protocol: 'HTTP/1.1', browser: false, buffer: 10 },
-  { ...otherPlayer, name: 'iptv-app', weight: 4, userAgents: ['TiviMate/5.1.6 (Android 12)', 'IPTVSmartersPlayer', 'okhttp/4.12.0'], protocol: 'HTTP/1.1', browser: false, buffer: 20 },
-  { ...otherPlayer, name: 'kodi', weight: 2, userAgents: ['Kodi/21.2 (Linux; Android 11) Android/11 Version/21.2'], protocol: 'HTTP/1.1', browser: false, buffer: 20 },
+  {
+    ...otherPlayer,
+    name: 'vlc',
+    weight: 4,
+    userAgents: ['VLC/3.0.21 LibVLC/3.0.21', 'VLC/3.0.20 LibVLC/3.0.20'],
+    protocol: 'HTTP/1.1',
+    browser: false,
+    buffer: 10,
+  },
+  {
+    ...otherPlayer,
+    name: 'iptv-app',
+    weight: 4,
+    userAgents: ['TiviMate/5.1.6 (Android 12)', 'IPTVSmartersPlayer', 'okhttp/4.12.0'],
+    protocol: 'HTTP/1.1',
+    browser: false,
+    buffer: 20,
+  },
+  {
+    ...otherPlayer,
+    name: 'kodi',
+    weight: 2,
+    userAgents: ['Kodi/21.2 (Linux; Android 11) Android/11 Version/21.2'],
+    protocol: 'HTTP/1.1',
+    browser: false,
+    buffer: 20,
+  },
 ];
 
 /** Programs that save or forward a stream. */
 export const captureProfiles: readonly DeviceProfile[] = [
-  { ...otherPlayer, name: 'ffmpeg', weight: 5, userAgents: ['Lavf/60.16.100', 'Lavf/61.7.100', 'Lavf/58.76.100'], protocol: 'HTTP/1.1', browser: false, buffer: 18 },
-  { ...otherPlayer, name: 'streamlink', weight: 2, userAgents: [chrome('Windows NT 10.0; Win64; x64', 138)], protocol: 'HTTP/1.1', browser: false, buffer: 18 },
-  { ...otherPlayer, name: 'yt-dlp', weight: 3, userAgents: [chrome('Windows NT 10.0; Win64; x64', 131), chrome('Windows NT 10.0; Win64; x64', 129)], protocol: 'HTTP/1.1', browser: false, buffer: 18 },
-  { ...otherPlayer, name: 'n-m3u8dl', weight: 2, userAgents: ['Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/108.0.0.0 Safari/537.36'], protocol: 'HTTP/1.1', browser: false, buffer: 18 },
-  { ...otherPlayer, name: 'python', weight: 2, userAgents: ['python-requests/2.32.3', 'aiohttp/3.10.10', 'curl/8.10.1'], protocol: 'HTTP/1.1', browser: false, buffer: 18 },
+  {
+    ...otherPlayer,
+    name: 'ffmpeg',
+    weight: 5,
+    userAgents: ['Lavf/60.16.100', 'Lavf/61.7.100', 'Lavf/58.76.100'],
+    protocol: 'HTTP/1.1',
+    browser: false,
+    buffer: 18,
+  },
+  {
+    ...otherPlayer,
+    name: 'streamlink',
+    weight: 2,
+    userAgents: [chrome('Windows NT 10.0; Win64; x64', 138)],
+    protocol: 'HTTP/1.1',
+    browser: false,
+    buffer: 18,
+  },
+  {
+    ...otherPlayer,
+    name: 'yt-dlp',
+    weight: 3,
+    userAgents: [chrome('Windows NT 10.0; Win64; x64', 131), chrome('Windows NT 10.0; Win64; x64', 129)],
+    protocol: 'HTTP/1.1',
+    browser: false,
+    buffer: 18,
+  },
+  {
+    ...otherPlayer,
+    name: 'n-m3u8dl',
+    weight: 2,
+    userAgents: [
+      'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/108.0.0.0 Safari/537.36',
+    ],
+    protocol: 'HTTP/1.1',
+    browser: false,
+    buffer: 18,
+  },
+  {
+    ...otherPlayer,
+    name: 'python',
+    weight: 2,
+    userAgents: ['python-requests/2.32.3', 'aiohttp/3.10.10', 'curl/8.10.1'],
+    protocol: 'HTTP/1.1',
+    browser: false,
+    buffer: 18,
+  },
 ];

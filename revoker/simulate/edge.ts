@@ -113,8 +113,9 @@ export class Edge {
 
   constructor(
     readonly stage: Stage,
-    /** Takes a row; false when the log does not hold it. */
-    private readonly log: (row: LogRow) => boolean,
+    private readonly log: (row: LogRow) => void,
+    /** Whether the log is to hold a request for this path. */
+    private readonly logs: (path: string) => boolean,
   ) {}
 
   private locate(object: string, token: string): void {
@@ -141,13 +142,11 @@ export class Edge {
   }
 
   private faultAt(time: number, edge: string, random: Random): boolean {
-    return this.stage.faults.some(
-      (fault) =>
-        time >= fault.from &&
-        time < fault.until &&
-        fault.edges.some((start) => edge.startsWith(start)) &&
-        random.chance(fault.share),
-    );
+    for (const fault of this.stage.faults) {
+      if (time < fault.from || time >= fault.until) continue;
+      if (fault.edges.some((start) => edge.startsWith(start)) && random.chance(fault.share)) return true;
+    }
+    return false;
   }
 
   private statusOf(device: Device, session: Session, now: number, request: MediaRequest): number {
@@ -164,6 +163,8 @@ export class Edge {
     if (attachment.reconnectChance > 0 && random.chance(attachment.reconnectChance)) device.connect();
     const token = session.tokenAt(now);
     const status = this.statusOf(device, session, now, request);
+    if (device.abuses) session.abuseFrom ??= now;
+    if (!this.logs(request.object)) return status;
     const inQuery = device.profile.cmcd === 'query' || device.profile.cmcd === 'query-v2';
     row.cmcd = request.cmcd;
     row.cmcdInHeaders = request.cmcd !== nothing && !inQuery;
@@ -186,8 +187,8 @@ export class Edge {
                 ? 'Miss'
                 : 'RefreshHit';
     row.contentType = status === 200 || status === 0 ? request.contentType : 'application/json';
-    if (this.send(device, now, status)) session.record(row.time, device.address);
-    if (device.abuses) session.abuseFrom ??= now;
+    this.send(device, now, status);
+    session.record(row.time, device.address);
     return status;
   }
 
@@ -197,6 +198,7 @@ export class Edge {
     now: number,
     request: { method?: LogRow['method']; path: string; query?: string; status: number; bytes?: number },
   ): void {
+    if (!this.logs(request.path)) return;
     const { row } = this;
     row.cmcd = nothing;
     row.cmcdInHeaders = false;
@@ -211,7 +213,7 @@ export class Edge {
     this.send(device, now, request.status, request.method);
   }
 
-  private send(device: Device, now: number, status: number, method: LogRow['method'] = 'GET'): boolean {
+  private send(device: Device, now: number, status: number, method: LogRow['method'] = 'GET'): void {
     const { row, stage } = this;
     row.time = Math.round(now + row.timeTaken * 1000);
     row.address = device.address;
@@ -228,6 +230,6 @@ export class Edge {
     row.protocol = device.profile.protocol;
     row.requestId = device.nextRequest();
     row.accept = device.profile.accept;
-    return this.log(row);
+    this.log(row);
   }
 }

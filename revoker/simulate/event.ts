@@ -148,12 +148,13 @@ export function simulate(given: Partial<SimulationOptions> = {}): Simulation {
   };
   const sampler = new Random(`${seed}/sampling`);
   let log: (row: LogRow) => void = () => undefined;
-  const edge = new Edge(stage, (row) => {
-    if (options.logged === 'media' && !row.path.endsWith('.m4s')) return false;
-    if (options.sampling < 1 && !sampler.chance(options.sampling)) return false;
-    log(row);
-    return true;
-  });
+  const edge = new Edge(
+    stage,
+    (row) => log(row),
+    (path) =>
+      (options.logged === 'all' || path.endsWith('.m4s')) &&
+      (options.sampling >= 1 || sampler.chance(options.sampling)),
+  );
   const key = makeKey(new Random(`${seed}/key`));
   const cast = (name: string): Cast => new Cast(edge, new Random(`${seed}/${name}`), key, options.jwtShare);
 

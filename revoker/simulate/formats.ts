@@ -4,7 +4,8 @@ import type { LogRow } from './rows.js';
 /** A column: its name in the log, and its value for a row as CloudFront writes it. */
 interface Field {
   readonly name: string;
-  readonly value: (row: Readonly<LogRow>) => string | number;
+  /** A text where it is the same in all rows. */
+  readonly value: string | ((row: Readonly<LogRow>) => string | number);
 }
 
 const dates = new Map<number, string>();
@@ -48,7 +49,7 @@ const standardFields: readonly Field[] = [
   { name: 'sc-bytes', value: (row) => row.bytes },
   { name: 'c-ip', value: (row) => row.address },
   { name: 'cs-method', value: (row) => row.method },
-  { name: 'cs(Host)', value: () => 'd111111abcdef8.cloudfront.net' },
+  { name: 'cs(Host)', value: 'd111111abcdef8.cloudfront.net' },
   { name: 'cs-uri-stem', value: (row) => row.path },
   { name: 'sc-status', value: status },
   { name: 'cs(Referer)', value: (row) => row.referer },
@@ -58,23 +59,23 @@ const standardFields: readonly Field[] = [
   { name: 'x-edge-result-type', value: (row) => row.resultType },
   { name: 'x-edge-request-id', value: (row) => row.requestId },
   { name: 'x-host-header', value: (row) => row.host },
-  { name: 'cs-protocol', value: () => 'https' },
+  { name: 'cs-protocol', value: 'https' },
   { name: 'cs-bytes', value: (row) => row.requestBytes },
   { name: 'time-taken', value: (row) => thousandths(row.timeTaken) },
-  { name: 'x-forwarded-for', value: () => '-' },
-  { name: 'ssl-protocol', value: () => 'TLSv1.3' },
-  { name: 'ssl-cipher', value: () => 'TLS_AES_128_GCM_SHA256' },
+  { name: 'x-forwarded-for', value: '-' },
+  { name: 'ssl-protocol', value: 'TLSv1.3' },
+  { name: 'ssl-cipher', value: 'TLS_AES_128_GCM_SHA256' },
   { name: 'x-edge-response-result-type', value: (row) => row.resultType },
   { name: 'cs-protocol-version', value: (row) => row.protocol },
-  { name: 'fle-status', value: () => '-' },
-  { name: 'fle-encrypted-fields', value: () => '-' },
+  { name: 'fle-status', value: '-' },
+  { name: 'fle-encrypted-fields', value: '-' },
   { name: 'c-port', value: (row) => row.port },
   { name: 'time-to-first-byte', value: (row) => thousandths(row.firstByte) },
   { name: 'x-edge-detailed-result-type', value: detailed },
   { name: 'sc-content-type', value: (row) => row.contentType },
   { name: 'sc-content-len', value: (row) => (ok(row) ? row.bytes - 420 : '-') },
-  { name: 'sc-range-start', value: () => '-' },
-  { name: 'sc-range-end', value: () => '-' },
+  { name: 'sc-range-start', value: '-' },
+  { name: 'sc-range-end', value: '-' },
 ];
 
 /** What version 2 of the standard log adds when it is asked for. */
@@ -113,7 +114,7 @@ const realtimeFields: readonly Field[] = [
   { name: 'sc-status', value: status },
   { name: 'sc-bytes', value: (row) => row.bytes },
   { name: 'cs-method', value: (row) => row.method },
-  { name: 'cs-protocol', value: () => 'https' },
+  { name: 'cs-protocol', value: 'https' },
   { name: 'cs-host', value: (row) => row.host },
   { name: 'cs-uri-stem', value: (row) => row.path },
   { name: 'cs-bytes', value: (row) => row.requestBytes },
@@ -127,7 +128,7 @@ const realtimeFields: readonly Field[] = [
   { name: 'cs-cookie', value: (row) => row.cookie },
   { name: 'cs-uri-query', value: (row) => orDash(row.query) },
   { name: 'x-edge-response-result-type', value: (row) => row.resultType },
-  { name: 'ssl-protocol', value: () => 'TLSv1.3' },
+  { name: 'ssl-protocol', value: 'TLSv1.3' },
   { name: 'x-edge-result-type', value: (row) => row.resultType },
   { name: 'sc-content-type', value: (row) => row.contentType },
   { name: 'sc-content-len', value: (row) => (ok(row) ? row.bytes - 420 : '-') },
@@ -137,9 +138,21 @@ const realtimeFields: readonly Field[] = [
   {
     name: 'cs-headers',
     value: (row) =>
-      encodeField(requestHeaders(row).map(([name, value]) => `${name}:${value}`).join('\n')).slice(0, headerLimit),
+      encodeField(
+        requestHeaders(row)
+          .map(([name, value]) => `${name}:${value}`)
+          .join('\n'),
+      ).slice(0, headerLimit),
   },
-  { name: 'cs-header-names', value: (row) => encodeField(requestHeaders(row).map(([name]) => name).join('\n')) },
+  {
+    name: 'cs-header-names',
+    value: (row) =>
+      encodeField(
+        requestHeaders(row)
+          .map(([name]) => name)
+          .join('\n'),
+      ),
+  },
   { name: 'asn', value: (row) => row.asn },
   { name: 'cmcd-encoded-bitrate', value: (row) => (cmcdMedia(row) ? (row.cmcd?.bitrate ?? '-') : '-') },
   { name: 'cmcd-buffer-length', value: (row) => (cmcdMedia(row) ? (row.cmcd?.bufferLength ?? '-') : '-') },
@@ -190,14 +203,30 @@ export function preamble(format: LogFormat): string {
 
 /** One row as a line, line end included. For `parquet`: the tab-separated line that becomes a row. */
 export function formatter(format: LogFormat): (row: Readonly<LogRow>) => string {
-  const values = fieldsOf[format].map(({ value }) => value);
+  const fields = fieldsOf[format];
   if (format === 'json') {
     const names = fieldNames(format);
-    return (row) => `${JSON.stringify(Object.fromEntries(values.map((value, i) => [names[i], String(value(row))])))}\n`;
+    return (row) => {
+      const values = fields.map(({ value }, i) => [names[i], typeof value === 'string' ? value : String(value(row))]);
+      return `${JSON.stringify(Object.fromEntries(values))}\n`;
+    };
   }
+  // Values that never change are joined with the tabs once, not per row.
+  const changing: { before: string; value: (row: Readonly<LogRow>) => string | number }[] = [];
+  let before = '';
+  fields.forEach(({ value }, i) => {
+    if (i > 0) before += '\t';
+    if (typeof value === 'string') {
+      before += value;
+    } else {
+      changing.push({ before, value });
+      before = '';
+    }
+  });
+  const end = `${before}\n`;
   return (row) => {
     let line = '';
-    for (const value of values) line += `${value(row)}\t`;
-    return `${line.slice(0, -1)}\n`;
+    for (const { before, value } of changing) line += before + value(row);
+    return line + end;
   };
 }

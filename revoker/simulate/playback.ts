@@ -146,8 +146,13 @@ class Player {
     const status = this.send(now, {
       object: name(`v${this.rung + 1}`, number),
       contentType: 'video/iso.segment',
-      bytes: Math.floor(((rate * 1000) / 8) * (stage.segmentMilliseconds / 1000) * (0.8 + 0.35 * this.device.random.unit())),
-      cmcd: this.report(stage.separateAudio ? 'v' : 'av', bufferLength, { ...details, nextObject: `seg-${number + 1}.m4s` }),
+      bytes: Math.floor(
+        ((rate * 1000) / 8) * (stage.segmentMilliseconds / 1000) * (0.8 + 0.35 * this.device.random.unit()),
+      ),
+      cmcd: this.report(stage.separateAudio ? 'v' : 'av', bufferLength, {
+        ...details,
+        nextObject: `seg-${number + 1}.m4s`,
+      }),
       ...(aborted ? { aborted } : {}),
       ...(notFound ? { notFound } : {}),
     });
@@ -185,7 +190,10 @@ export function* watch(edge: Edge, device: Device, session: Session, plan: Watch
   let anchor = now;
   let position = 'behindLive' in plan.from ? now - stage.beganAt - plan.from.behindLive : plan.from.position;
   if (!live && underWay) position += (now - plan.joinAt) * rate;
-  let number = Math.max(0, Math.floor((position + (underWay ? Math.min(buffer, live ? plan.from.behindLive : buffer) : 0)) / segmentLength));
+  let number = Math.max(
+    0,
+    Math.floor((position + (underWay ? Math.min(buffer, live ? plan.from.behindLive : buffer) : 0)) / segmentLength),
+  );
   let turn = 0;
   while (turn < turns.length && (turns[turn] as Turn).at < now) turn++;
   let starting = underWay ? 0 : 3;

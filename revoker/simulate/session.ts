@@ -32,8 +32,9 @@ export interface SessionOptions {
   readonly issuer: string;
   readonly pathPrefix: string;
   readonly countries: readonly string[] | undefined;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch: the session's beginning, and the issue of the token in force when the log begins. */
   readonly startedAt: number;
+  readonly issuedAt: number;
   /** Seconds that one token lives. */
   readonly lifetime: number;
   readonly renews: boolean;
@@ -58,7 +59,7 @@ export class Session {
     private readonly random: Random,
   ) {
     this.handle = options.withHandle ? random.bytes(16) : undefined;
-    const tokenId = this.issue(options.startedAt);
+    const tokenId = this.issue(options.issuedAt);
     this.id = Buffer.from(this.handle ?? tokenId).toString('base64url');
   }
 

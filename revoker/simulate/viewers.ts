@@ -129,7 +129,12 @@ function family(cast: Cast): Party {
     const attachment =
       i > 0 && random.chance(0.4)
         ? cast.mobile(country)
-        : cast.atHome(cast.home(random.chance(0.92) ? country : cast.country(), i > 0 && random.chance(0.3) ? 'campus' : 'broadband'));
+        : cast.atHome(
+            cast.home(
+              random.chance(0.92) ? country : cast.country(),
+              i > 0 && random.chance(0.3) ? 'campus' : 'broadband',
+            ),
+          );
     const session = cast.session('family', times, { subject });
     sessions.push(session);
     scripts.push(cast.watch(cast.device(profile, attachment), session, cast.plan(times, profile)));
@@ -141,7 +146,8 @@ function bondedLink(cast: Cast): Party {
   const { random } = cast;
   const country = cast.country();
   const links: Attachment[] = [cast.atHome(cast.home(country)), cast.mobile(country)];
-  if (random.chance(0.5)) links.push(attachToMobile(random.pick(networksOf('mobile', country)), random, { family: 'ipv6' }));
+  if (random.chance(0.5))
+    links.push(attachToMobile(random.pick(networksOf('mobile', country)), random, { family: 'ipv6' }));
   if (random.chance(0.2)) links.push(cast.atHome(cast.home(country, 'carrier-nat')));
   return cast.single('bonded-link', bond(links, random));
 }
@@ -152,7 +158,8 @@ function casting(cast: Cast): Party {
   const home = cast.home(country);
   const times = cast.times({ stays: true });
   const session = cast.session('casting', times);
-  const handsOverAt = Math.max(times.joinAt, stage.from) + random.between(0.1, 0.7) * (stage.until - Math.max(times.joinAt, stage.from));
+  const handsOverAt =
+    Math.max(times.joinAt, stage.from) + random.between(0.1, 0.7) * (stage.until - Math.max(times.joinAt, stage.from));
   const overlap = random.between(3000, 25_000);
   const phone = pickProfile(random, 'mobile');
   const television = pickProfile(random, 'television');
@@ -162,8 +169,16 @@ function casting(cast: Cast): Party {
   return {
     sessions: [session],
     scripts: [
-      cast.watch(cast.device(phone, onPhone), session, cast.plan({ ...times, leaveAt: handsOverAt + overlap }, phone, live)),
-      cast.watch(cast.device(television, cast.atHome(home)), session, cast.plan({ joinAt: handsOverAt, leaveAt: times.leaveAt }, television, live)),
+      cast.watch(
+        cast.device(phone, onPhone),
+        session,
+        cast.plan({ ...times, leaveAt: handsOverAt + overlap }, phone, live),
+      ),
+      cast.watch(
+        cast.device(television, cast.atHome(home)),
+        session,
+        cast.plan({ joinAt: handsOverAt, leaveAt: times.leaveAt }, television, live),
+      ),
     ],
   };
 }
@@ -174,7 +189,10 @@ function twoTabs(cast: Cast): Party {
   const session = cast.session('two-tabs', times);
   const profile = pickProfile(random, 'computer');
   const attachment = cast.atHome(cast.home());
-  const second = { joinAt: Math.max(times.joinAt, cast.stage.from) + random.between(0, 4 * minute), leaveAt: times.leaveAt };
+  const second = {
+    joinAt: Math.max(times.joinAt, cast.stage.from) + random.between(0, 4 * minute),
+    leaveAt: times.leaveAt,
+  };
   const content = cast.content();
   return {
     sessions: [session],
@@ -228,9 +246,14 @@ function multiView(cast: Cast): Party {
 export const lookAlikes: Readonly<Record<LookAlikeKind, (cast: Cast) => Party>> = {
   'carrier-nat': (cast) => {
     const { random } = cast;
-    return cast.single('carrier-nat', cast.mobile(cast.country(), { unpaired: true, family: random.chance(0.3) ? 'dual' : 'ipv4' }), 'mobile');
+    return cast.single(
+      'carrier-nat',
+      cast.mobile(cast.country(), { unpaired: true, family: random.chance(0.3) ? 'dual' : 'ipv4' }),
+      'mobile',
+    );
   },
-  'shared-address': (cast) => cast.single('shared-address', attachToHome(cast.home(cast.country(), 'carrier-nat'), cast.random)),
+  'shared-address': (cast) =>
+    cast.single('shared-address', attachToHome(cast.home(cast.country(), 'carrier-nat'), cast.random)),
   'ipv6-privacy': (cast) =>
     cast.single('ipv6-privacy', attachToHome(cast.home(), cast.random, 'ipv6', { rotateIdentifier: true })),
   'dual-stack': (cast) => cast.single('dual-stack', attachToHome(cast.home(), cast.random, 'dual')),

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createGzip, type Gzip } from 'node:zlib';
 import type { Simulation } from './event.js';
 import { fieldNames, formatter, preamble, type LogFormat } from './formats.js';
@@ -26,9 +26,15 @@ export interface Written {
   readonly fields: string;
 }
 
+const pieceBytes = 1 << 20;
+/** No line is longer: CloudFront takes no URL over 8,192 bytes, nor more than 20 KB of headers. */
+const longestLine = 64 * 1024;
+
 /** A text file that is written in large pieces, through gzip or not. */
 class TextFile {
-  private pending = '';
+  private piece = Buffer.allocUnsafe(pieceBytes);
+  private used = 0;
+  private readonly full: Buffer[] = [];
   private readonly stream: WriteStream;
   private readonly gzip: Gzip | undefined;
   rows = 0;
@@ -37,24 +43,32 @@ class TextFile {
     this.stream = createWriteStream(path);
     this.gzip = gzip ? createGzip({ level: 4 }) : undefined;
     this.gzip?.pipe(this.stream);
-    this.pending = first;
+    this.used = this.piece.write(first, 'latin1');
   }
 
   add(line: string): void {
-    this.pending += line;
+    // Logs are ASCII: everything else is URL-encoded in them.
+    this.used += this.piece.write(line, this.used, 'latin1');
     this.rows++;
+    if (this.used > pieceBytes - longestLine) this.turnOver();
   }
 
-  /** Hands over what has come together and waits while the disk is behind. */
+  private turnOver(): void {
+    this.full.push(this.piece.subarray(0, this.used));
+    this.piece = Buffer.allocUnsafe(pieceBytes);
+    this.used = 0;
+  }
+
+  /** Hands over the full pieces and waits while the disk is behind. */
   async flush(): Promise<void> {
-    if (this.pending === '') return;
     const target = this.gzip ?? this.stream;
-    const text = this.pending;
-    this.pending = '';
-    if (!target.write(text)) await once(target, 'drain');
+    for (const piece of this.full.splice(0)) {
+      if (!target.write(piece)) await once(target, 'drain');
+    }
   }
 
   async close(): Promise<void> {
+    this.turnOver();
     await this.flush();
     const closed = once(this.stream, 'close');
     (this.gzip ?? this.stream).end();
@@ -75,7 +89,7 @@ async function toParquet(source: string, target: string): Promise<void> {
     await connection.run(
       `COPY (SELECT * FROM read_csv(${quote(source)}, delim = '\t', quote = '', escape = '', header = false,
         auto_detect = false, columns = {${columns}}))
-       TO ${quote(target)} (FORMAT parquet, COMPRESSION snappy)`,
+       TO ${quote(target)} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 122880)`,
     );
   } finally {
     connection.closeSync();
@@ -97,7 +111,7 @@ function fileName(simulation: Simulation, part: number, options: WriteOptions): 
  */
 export async function writeSimulation(simulation: Simulation, options: WriteOptions): Promise<Written> {
   await mkdir(options.folder, { recursive: true });
-  const beside = dirname(join(options.folder, 'x')) + '.';
+  const beside = resolve(options.folder);
   const { format } = options;
   const rowsPerFile = options.rowsPerFile ?? 1_000_000;
   const line = formatter(format);
@@ -137,10 +151,16 @@ export async function writeSimulation(simulation: Simulation, options: WriteOpti
   } finally {
     if (scratch) await rm(scratch, { recursive: true, force: true });
   }
-  const labels = `${beside}labels.jsonl`;
-  const addresses = `${beside}addresses.csv`;
-  const fields = `${beside}fields.txt`;
-  await writeFile(labels, simulation.labels().map((label) => `${JSON.stringify(label)}\n`).join(''));
+  const labels = `${beside}.labels.jsonl`;
+  const addresses = `${beside}.addresses.csv`;
+  const fields = `${beside}.fields.txt`;
+  await writeFile(
+    labels,
+    simulation
+      .labels()
+      .map((label) => `${JSON.stringify(label)}\n`)
+      .join(''),
+  );
   await writeFile(
     addresses,
     `network,asn,country,name\n${simulation
