@@ -269,7 +269,8 @@ function lockHolderIsGone(lock: string): boolean {
 }
 
 function oneLine(error: unknown): string {
-  const { stderr, message } = error as { stderr?: string; message: string };
+  const { stderr, message, code, path } = error as NodeJS.ErrnoException & { stderr?: string };
+  if (code === 'ENOENT' && path !== undefined) return `${path} is not installed`;
   const lines = (stderr === undefined || stderr.trim() === '' ? message : stderr).split('\n');
   const telling = lines.filter((line) => /^(E|Err):?/.test(line));
   return (telling.length > 0 ? telling : lines)
