@@ -1,0 +1,149 @@
+import type { Command } from 'commander';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { localStateFile } from '../cli/connection.js';
+import { CliError, type Cli } from '../cli/output.js';
+
+interface StartOptions {
+  readonly port: number;
+  readonly ephemeral: boolean;
+  readonly state: string;
+  readonly functions?: string;
+  readonly viewer?: string;
+  readonly viewerHeaderPolicy: string;
+  readonly viewerResponseRequest: string;
+  readonly guard: string[];
+  readonly origin?: string;
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) {
+    throw new CliError('usage', `--port must be a number from 0 to 65535, not "${text}"`, { exitCode: 2 });
+  }
+  return port;
+}
+
+export function register(program: Command, cli: Cli): void {
+  program
+    .command('start')
+    .description(
+      'Run the local edge: compiled functions in workerd, demo stream, KeyValueStore API, vending, player page',
+    )
+    .option('--port <number>', 'port of the edge; 0: any free one', portNumber, 8080)
+    .option('--ephemeral', 'keep all state in memory', false)
+    .option('--state <folder>', 'folder that keeps keys, store, ledger and logs', '.portcullis')
+    .option('--functions <folder>', 'compiled functions to run (default: dist/functions, built if missing)')
+    .option('--viewer <fields>', 'who every request comes from, e.g. "country=DE; region=BE; ip=198.51.100.7"')
+    .option(
+      '--viewer-header-policy <all|none|list>',
+      "which CloudFront-Viewer-* headers the behaviour's policies list; only these are set, and only these overwritten",
+      'all',
+    )
+    .option(
+      '--viewer-response-request <original|modified>',
+      'which request viewer-response is shown (AWS documents the original)',
+      'original',
+    )
+    .option(
+      '--guard <pattern>',
+      'path pattern with the functions attached; may be repeated (default: everything)',
+      (pattern: string, before: string[]) => [...before, pattern],
+      [] as string[],
+    )
+    .option('--origin <url>', 'origin to protect instead of the demo stream')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ portcullis start                        # http://127.0.0.1:8080/demo/, state in .portcullis/
+  $ portcullis start --json --port 0 --ephemeral
+  $ portcullis start --viewer "country=DE; asn=64501" --viewer-header-policy country,asn
+  $ portcullis start --guard '/live/*'      # behaviours are chosen on the path as sent`,
+    )
+    .action(async (options: StartOptions) => {
+      await start(cli, options);
+    });
+}
+
+async function start(cli: Cli, options: StartOptions): Promise<void> {
+  const { readViewer, readViewerHeaderPolicy, startLocalEdge, ViewerSyntaxError } =
+    await import('../local-edge/index.js');
+  if (options.viewerResponseRequest !== 'original' && options.viewerResponseRequest !== 'modified') {
+    throw new CliError('usage', '--viewer-response-request must be original or modified', { exitCode: 2 });
+  }
+  const stateFile = resolve(process.env['PORTCULLIS_LOCAL'] ?? localStateFile);
+  const functionsFolder = await compiledFunctions(cli, options);
+  let edge: Awaited<ReturnType<typeof startLocalEdge>>;
+  // Signals end a start that is under way as well.
+  const ended = new Promise<void>((done) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => done());
+  });
+  try {
+    edge = await startLocalEdge({
+      port: options.port,
+      functionsFolder,
+      ...(options.ephemeral ? {} : { stateFolder: options.state }),
+      ...(options.viewer === undefined ? {} : { viewer: readViewer(options.viewer) }),
+      viewerHeaders: readViewerHeaderPolicy(options.viewerHeaderPolicy),
+      viewerResponseRequest: options.viewerResponseRequest,
+      ...(options.guard.length > 0 ? { guard: options.guard } : {}),
+      ...(options.origin === undefined ? {} : { origin: options.origin }),
+    });
+  } catch (error) {
+    if (error instanceof ViewerSyntaxError) {
+      throw new CliError('usage', error.message.replace('x-sim-viewer: ', ''), { exitCode: 2 });
+    }
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+      throw new CliError('port_taken', `Port ${options.port} is taken.`, {
+        hint: 'Choose another with --port, or any free one with --port 0.',
+      });
+    }
+    throw new CliError('start_failed', error instanceof Error ? error.message : String(error));
+  }
+  const { addresses } = edge;
+  const state = JSON.stringify(addresses, null, 2);
+  await mkdir(dirname(stateFile), { recursive: true });
+  await writeFile(stateFile, `${state}\n`);
+  cli.result(addresses, () =>
+    [
+      'Portcullis local edge',
+      `  page           ${addresses.page}`,
+      `  edge           ${addresses.edge}`,
+      `  vending        POST ${addresses.vend}`,
+      `  KeyValueStore  ${addresses.kvs.endpoint}`,
+      `  DynamoDB       ${addresses.dynamodb.endpoint}`,
+      `  access log     ${addresses.accessLog}`,
+      options.ephemeral ? '  state          in memory' : `  state          ${resolve(options.state)}`,
+      '',
+      'Open the page; revoke what plays with: npx portcullis revoke session <id> --local',
+      'Ctrl-C ends everything.',
+    ].join('\n'),
+  );
+  await ended;
+  await edge.close();
+  // Another edge may have been started since and own the file now.
+  if ((await readFile(stateFile, 'utf8').catch(() => '')) === `${state}\n`) await rm(stateFile, { force: true });
+  process.exit(0);
+}
+
+async function compiledFunctions(cli: Cli, options: StartOptions): Promise<string> {
+  const { existsSync } = await import('node:fs');
+  const { join } = await import('node:path');
+  if (options.functions !== undefined) {
+    const folder = resolve(options.functions);
+    if (!existsSync(join(folder, 'viewer-request.js'))) {
+      throw new CliError('functions_missing', `No viewer-request.js in ${folder}.`, { exitCode: 2 });
+    }
+    return folder;
+  }
+  const { projectFolder } = await import('../local-edge/project.js');
+  const folder = join(projectFolder(), 'dist/functions');
+  if (!existsSync(join(folder, 'viewer-request.js'))) {
+    throw new CliError('functions_missing', `No compiled functions in ${folder}.`, {
+      hint: 'Build them: npm run build',
+    });
+  }
+  cli.line(`functions: ${folder}`);
+  return folder;
+}
