@@ -7,7 +7,7 @@ import { bucketKey, encodeBucket, parseBucketKey, type BucketEntry } from './buc
 import { StaleStore, batchKeys, type KeyValueStore, type StoreDescription } from './key-value-store.js';
 
 /** Reads, from the ledger and the secret store, what a key outside the buckets must hold; null: it must not exist. */
-export type RecordSource = (key: string) => Promise<string | null>;
+export type RecordSource = (key: string, store: KeyValueStore) => Promise<string | null>;
 
 export interface ProjectionOptions {
   readonly ledger: Ledger;
@@ -162,7 +162,7 @@ async function openSource(
 
   async function desiredPairs(unit: Unit): Promise<readonly (readonly [string, string])[]> {
     if (unit.kind === 'key') {
-      const value = await options.records(unit.key);
+      const value = await options.records(unit.key, store);
       return value === null ? [] : [[unit.key, value]];
     }
     const entries = snapshot ? (snapshot.get(unit.bucket) ?? []) : await options.ledger.bucket(unit.bucket, now);
@@ -267,7 +267,7 @@ export async function driftOf(
     for (const [key, value] of encodeBucket(bucket, entries)) wanted.set(key, value);
   }
   for (const key of keys) {
-    const value = await options.records(key);
+    const value = await options.records(key, store);
     if (value !== null) wanted.set(key, value);
   }
   const managed = new Set(keys);
