@@ -15,6 +15,13 @@ const urlAttributes: Readonly<Record<string, readonly string[]>> = {
   BitstreamSwitching: ['sourceURL'],
 };
 
+const attributePatterns: Readonly<Record<string, RegExp>> = Object.fromEntries(
+  ['media', 'initialization', 'index', 'bitstreamSwitching', 'sourceURL'].map((name) => [
+    name,
+    new RegExp(`(\\s${name}\\s*=\\s*)(?:"[^"]*"|'[^']*')`),
+  ]),
+);
+
 /** Elements whose text is a URL. */
 const urlElements = new Set(['BaseURL', 'Location', 'PatchLocation', 'ContentSteering']);
 
@@ -94,34 +101,19 @@ function markupEnd(source: string, start: number): number {
   if (source.startsWith('<![CDATA[', start)) return after(source, ']]>', start + 9);
   if (source.startsWith('<?', start)) return after(source, '?>', start + 2);
   if (start + 9 > source.length && '<![CDATA['.startsWith(source.slice(start))) return -1;
-  let at = start + 1;
-  for (;;) {
-    const end = source.indexOf('>', at);
-    if (end < 0) return -1;
-    // A ">" inside a quoted value does not end the tag.
-    const quote = openQuote(source, at, end);
-    if (quote === '') return end + 1;
-    const close = source.indexOf(quote, end + 1);
-    if (close < 0) return -1;
-    at = close + 1;
+  // A ">" inside a quoted value does not end the tag.
+  let quote = 0;
+  for (let at = start + 1; at < source.length; at++) {
+    const code = source.charCodeAt(at);
+    if (quote !== 0) {
+      if (code === quote) quote = 0;
+    } else if (code === 62) {
+      return at + 1;
+    } else if (code === 34 || code === 39) {
+      quote = code;
+    }
   }
-}
-
-/** The quotation mark that is open at `end`, or empty. */
-function openQuote(source: string, start: number, end: number): string {
-  let at = start;
-  for (;;) {
-    let double = source.indexOf('"', at);
-    if (double < 0) double = end;
-    // Single quotes are rare, and are looked for only up to the next double one.
-    const single = source.slice(at, Math.min(double, end)).indexOf("'");
-    const mark = single < 0 ? double : at + single;
-    if (mark >= end) return '';
-    const quote = source.charAt(mark);
-    const close = source.indexOf(quote, mark + 1);
-    if (close < 0 || close > end) return quote;
-    at = close + 1;
-  }
+  return -1;
 }
 
 function after(source: string, mark: string, from: number): number {
@@ -152,6 +144,7 @@ function decodeEntities(text: string): string {
 }
 
 function encodeEntities(text: string): string {
+  if (!/[&<>"']/.test(text)) return text;
   return text.replace(
     /[&<>"']/g,
     (character) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' })[character] as string,
@@ -185,8 +178,11 @@ function tokenVisitor(references: ReferenceRewriter): MpdVisitor {
     const reference = decodeEntities(trimmed);
     const rewritten = references.rewrite(reference, base);
     if (rewritten === reference) return text;
+    // What a token adds needs no escaping, unless it follows a query of the reference's own.
+    const encoded = reference === trimmed && !reference.includes('?') ? rewritten : encodeEntities(rewritten);
+    if (trimmed.length === text.length) return encoded;
     const lead = text.slice(0, text.indexOf(trimmed));
-    return lead + encodeEntities(rewritten) + text.slice(lead.length + trimmed.length);
+    return lead + encoded + text.slice(lead.length + trimmed.length);
   };
   let currentDepth = 0;
 
@@ -199,16 +195,13 @@ function tokenVisitor(references: ReferenceRewriter): MpdVisitor {
       const base = baseAt(depth);
       const attributes = urlAttributes[name];
       let replaced = tag;
-      if (attributes) {
-        replaced = tag.replace(
-          /(\s)([A-Za-z]+)(\s*=\s*)("[^"]*"|'[^']*')/g,
-          (whole, space: string, attribute: string, equals: string, quoted: string) => {
-            if (!attributes.includes(attribute)) return whole;
-            return (
-              space + attribute + equals + quoted.charAt(0) + rewriteText(quoted.slice(1, -1), base) + quoted.charAt(0)
-            );
-          },
-        );
+      for (const attribute of attributes ?? []) {
+        if (!tag.includes(attribute)) continue;
+        const found = attributePatterns[attribute]?.exec(replaced);
+        if (!found) continue;
+        const start = found.index + (found[1] as string).length + 1;
+        const end = found.index + found[0].length - 1;
+        replaced = replaced.slice(0, start) + rewriteText(replaced.slice(start, end), base) + replaced.slice(end);
       }
       // Remote elements (XLink), unless they resolve to nothing.
       if (tag.includes(':href=')) {

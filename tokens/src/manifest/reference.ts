@@ -1,5 +1,5 @@
 import { PlacementError } from '../errors.js';
-import { pathHead, placeToken, splitUrl, type Placement } from '../placement.js';
+import { defaultTokenName, pathHead, placeToken, splitUrl, type Placement } from '../placement.js';
 
 /** Placements that are part of a URL: the others need no rewriting. */
 export type UrlPlacement = Extract<Placement, { kind: 'path' | 'pathParameter' | 'query' }>;
@@ -39,6 +39,8 @@ const tokenStart = /^(?:eyJ|0[Yo]R|2D3[RS])[\w.=-]+$/;
 // eslint-disable-next-line no-control-regex -- control characters are what is looked for
 const unreliable = /[\\\u0000-\u0020\u007f]/;
 
+const otherScheme = /^[a-z][a-z0-9+.-]*:/i;
+
 /** `.` or `..` between slashes, also escaped. */
 const dotSegment = /(?:^|\/)(?:\.|%2e){1,2}(?:\/|$|[?#])/i;
 
@@ -69,7 +71,15 @@ export function createReferenceRewriter(options: ManifestTokenOptions): Referenc
     return (placement.mode === 'prefix' ? head : '') + (slash < 0 ? '/' : path.slice(slash));
   }
 
+  const parameter = placement.kind === 'query' ? `${placement.name ?? defaultTokenName}=` : undefined;
+  const onlyParameter = `?${parameter}${token}`;
+  const nextParameter = `&${parameter}${token}`;
+
+  /** Path, query and fragment with the token in them. */
   function place(path: string): string {
+    if (parameter !== undefined && !path.includes(parameter) && !path.includes('#')) {
+      return path + (path.includes('?') ? nextParameter : onlyParameter);
+    }
     if (!inherits) return placeToken(path, token, placement).url;
     const mark = path.search(/[?#]/);
     const asWritten = mark < 0 ? path : path.slice(0, mark);
@@ -85,9 +95,11 @@ export function createReferenceRewriter(options: ManifestTokenOptions): Referenc
     if (!inherits) {
       // Only the fragment's and query's places matter; the path is appended to as it stands.
       const first = reference.charCodeAt(0);
-      return first === 63 || first === 35 ? reference : place(`/${reference}`).slice(1);
+      if (first === 63 || first === 35) return reference;
+      if (parameter !== undefined && !/[?#]/.test(reference)) return reference + onlyParameter;
+      return place(`/${reference}`).slice(1);
     }
-    if (!dotSegment.test(reference)) return reference;
+    if (!reference.includes('.') || !dotSegment.test(reference)) return reference;
     const { pathname, search, hash } = new URL(reference, base.url);
     const placed = place(pathname) + search + hash;
     const followed = new URL(
@@ -105,7 +117,9 @@ export function createReferenceRewriter(options: ManifestTokenOptions): Referenc
       if (first === 47 && reference.charCodeAt(1) !== 47) return base.ours ? place(reference) : reference;
       const location = locate(reference);
       if (location === undefined)
-        return base.ours && !/^[a-z][a-z0-9+.-]*:/i.test(reference) ? rewriteRelative(reference, base) : reference;
+        return base.ours && !(reference.includes(':') && otherScheme.test(reference))
+          ? rewriteRelative(reference, base)
+          : reference;
       if (!hosts.has(authority(location.origin, scheme))) return reference;
       return location.origin + place(location.rest);
     },
@@ -128,6 +142,7 @@ export function createReferenceRewriter(options: ManifestTokenOptions): Referenc
 
 /** Origin and rest of an absolute or protocol-relative reference; `undefined` for the others. */
 function locate(reference: string): { origin: string; rest: string } | undefined {
+  if (!reference.includes('//')) return undefined;
   const start = /^(?:https?:)?\/\//i.exec(reference)?.[0].length;
   if (start === undefined) return undefined;
   const end = reference.slice(start).search(/[/?#]/);
