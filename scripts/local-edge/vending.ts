@@ -52,6 +52,8 @@ export interface VendAnswer {
   readonly headers: Readonly<Record<string, string>>;
   /** `Set-Cookie` values. */
   readonly cookies: readonly string[];
+  /** What the token says, by JSON name. */
+  readonly claims: Readonly<Record<string, unknown>>;
 }
 
 export type Vend = (request: VendRequest, edge: string) => Promise<VendAnswer>;
@@ -96,6 +98,7 @@ export function createDemoVending(key: DemoKey, issuer: string): Vend {
       expiresAt: signed.expiresAt?.toISOString(),
       headers: signed.headers,
       cookies: signed.cookies,
+      claims: signed.claims,
     };
   };
 }

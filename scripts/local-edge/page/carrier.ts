@@ -1,0 +1,92 @@
+/** What the vending service answered. */
+export interface VendedSession {
+  readonly url: string;
+  readonly token: string;
+  readonly tokenId: string;
+  readonly session: string;
+  readonly expiresAt?: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly claims: Readonly<Record<string, unknown>>;
+}
+
+/** What the buttons do to a request. */
+export interface Tricks {
+  tampered: boolean;
+  stripped: boolean;
+  /** ISO country the viewer pretends to be in; `undefined`: where the edge puts everyone. */
+  country: string | undefined;
+}
+
+/** One character of the token changed: in a CAT and in a JWT alike it lies within the claims. */
+export function tamperedToken(token: string): { readonly token: string; readonly at: number } {
+  const at = Math.floor(token.length / 2);
+  const other = token[at] === 'A' ? 'B' : 'A';
+  return { token: token.slice(0, at) + other + token.slice(at + 1), at };
+}
+
+export interface CarriedRequest {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * Carries the present token into every request of a player. Playlists that were loaded before a renewal still hold the
+ * old token in their URLs; it is exchanged for the new one as the request leaves.
+ */
+export class TokenCarrier {
+  readonly tricks: Tricks = { tampered: false, stripped: false, country: undefined };
+  #vended: VendedSession | undefined;
+  readonly #known = new Set<string>();
+
+  get vended(): VendedSession | undefined {
+    return this.#vended;
+  }
+
+  use(vended: VendedSession): void {
+    this.#vended = vended;
+    this.#known.add(vended.token);
+    this.#known.add(tamperedToken(vended.token).token);
+  }
+
+  /** The token as requests carry it now. */
+  get token(): string {
+    const token = this.#vended?.token ?? '';
+    return this.tricks.tampered ? tamperedToken(token).token : token;
+  }
+
+  /** URL of the playlist that playback starts with. */
+  get startUrl(): string {
+    return this.request(this.#vended?.url ?? '').url;
+  }
+
+  request(url: string): CarriedRequest {
+    let carried = url;
+    for (const known of this.#known) carried = carried.replaceAll(known, this.token);
+    if (this.tricks.stripped)
+      carried = carried
+        .replace(`/${this.token}`, '')
+        .replace(/([?&])CAT=[^&]*&?/, '$1')
+        .replace(/[?&]$/, '');
+    else if (this.#inQuery && !carried.includes(this.token)) {
+      // Relative URLs in a playlist do not inherit the playlist's query.
+      carried += `${carried.includes('?') ? '&' : '?'}CAT=${this.token}`;
+    }
+    const headers: Record<string, string> = {};
+    for (const [name, value] of Object.entries(this.#vended?.headers ?? {})) {
+      if (!this.tricks.stripped) headers[name] = value.replace(this.#vended?.token ?? '', this.token);
+    }
+    if (this.tricks.country !== undefined) headers['x-sim-viewer'] = `country=${this.tricks.country}`;
+    return { url: carried, headers };
+  }
+
+  /** A path with the token shortened, for showing. */
+  shown(url: string): string {
+    const { pathname, search } = new URL(url, location.href);
+    const text = pathname + search;
+    return [...this.#known].reduce((path, token) => path.replaceAll(token, `${token.slice(0, 6)}…`), text);
+  }
+
+  get #inQuery(): boolean {
+    return this.#vended !== undefined && new URL(this.#vended.url).searchParams.has('CAT');
+  }
+}
