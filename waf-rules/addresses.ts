@@ -140,7 +140,8 @@ export function toCidrs(range: AddressRange): string[] {
 }
 
 const compareRanges = (a: AddressRange, b: AddressRange): number =>
-  a.family - b.family || (a.first < b.first ? -1 : a.first > b.first ? 1 : a.last < b.last ? -1 : a.last > b.last ? 1 : 0);
+  a.family - b.family ||
+  (a.first < b.first ? -1 : a.first > b.first ? 1 : a.last < b.last ? -1 : a.last > b.last ? 1 : 0);
 
 /** Sorts ranges and joins those that overlap or touch. */
 export function mergeRanges(ranges: readonly AddressRange[]): AddressRange[] {

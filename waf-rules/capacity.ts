@@ -122,7 +122,11 @@ function addStatement(
     what: string,
     base: number,
     source: string,
-    match: { FieldToMatch?: FieldToMatch | undefined; TextTransformations?: TextTransformation[] | undefined; PreParseTextTransformations?: { Type?: string | undefined }[] | undefined },
+    match: {
+      FieldToMatch?: FieldToMatch | undefined;
+      TextTransformations?: TextTransformation[] | undefined;
+      PreParseTextTransformations?: { Type?: string | undefined }[] | undefined;
+    },
   ): void => {
     const json = match.FieldToMatch?.JsonBody !== undefined;
     add(json ? `${what} of a JSON body (base doubled)` : what, json ? base * 2 : base, source);
@@ -148,7 +152,12 @@ function addStatement(
     if (base === undefined) throw unsupported(`a byte match with position "${position}"`);
     matching(`byte match ${position}`, base, capacityCosts.byteMatch.source, statement.ByteMatchStatement);
   } else if (statement.RegexMatchStatement) {
-    matching('regex match', capacityCosts.regexMatch.wcu, capacityCosts.regexMatch.source, statement.RegexMatchStatement);
+    matching(
+      'regex match',
+      capacityCosts.regexMatch.wcu,
+      capacityCosts.regexMatch.source,
+      statement.RegexMatchStatement,
+    );
   } else if (statement.RegexPatternSetReferenceStatement) {
     const set = statement.RegexPatternSetReferenceStatement;
     matching('regex pattern set', capacityCosts.regexSet.wcu, capacityCosts.regexSet.source, set);

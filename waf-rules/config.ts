@@ -5,9 +5,7 @@ import { labelLimits, namePattern, statementLimits } from './limits.js';
 
 const path = z.string().regex(/^\/[\x21-\x7e]*$/, 'expected a path that begins with / and has printable ASCII only');
 const countryCode = z.string().regex(/^[A-Z]{2}$/, 'expected an ISO 3166-1 alpha-2 country code such as US');
-const regionCode = z
-  .string()
-  .regex(/^[A-Z]{2}-[A-Z0-9]{1,3}$/, 'expected an ISO 3166-2 region code such as US-CA');
+const regionCode = z.string().regex(/^[A-Z]{2}-[A-Z0-9]{1,3}$/, 'expected an ISO 3166-2 region code such as US-CA');
 const asn = z.number().int().min(0).max(statementLimits.asnMaximum);
 const cidr = z.string().refine(
   (text) => {

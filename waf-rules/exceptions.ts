@@ -34,11 +34,7 @@ export const awsHealthCheckRanges: readonly string[] = [
 ];
 
 /** The services of ip-ranges.json that fetch media through a distribution. */
-export const awsMediaServices: readonly string[] = [
-  'MEDIA_PACKAGE_V2',
-  'IVS_LOW_LATENCY',
-  'IVS_REALTIME',
-];
+export const awsMediaServices: readonly string[] = ['MEDIA_PACKAGE_V2', 'IVS_LOW_LATENCY', 'IVS_REALTIME'];
 
 /** The services of ip-ranges.json that probe it. */
 export const awsProbeServices: readonly string[] = ['ROUTE53_HEALTHCHECKS'];

@@ -274,7 +274,14 @@ export function hygieneRules(settings: WafSettings): RuleDefinition[] {
     falsePositives: string,
     statement: Statement,
   ): void => {
-    rules.push({ id, threat, falsePositives, statement, enforcement: { kind: 'block', status, reason }, labels: [deny(id)] });
+    rules.push({
+      id,
+      threat,
+      falsePositives,
+      statement,
+      enforcement: { kind: 'block', status, reason },
+      labels: [deny(id)],
+    });
   };
   const guarded = startsWith([...settings.protectedPaths, ...markerPaths(settings)]);
   const reading = ['GET', 'HEAD', 'OPTIONS'].map((method) => bytes(field.method, 'EXACTLY', method));
@@ -284,7 +291,11 @@ export function hygieneRules(settings: WafSettings): RuleDefinition[] {
     'method_refused',
     'Methods that no player uses on media.',
     'A player that posts statistics to a media path; give it a path of its own.',
-    all([guarded, ...(settings.mint ? [not(bytes(field.path, 'STARTS_WITH', settings.mint.path))] : []), not(any(reading))]),
+    all([
+      guarded,
+      ...(settings.mint ? [not(bytes(field.path, 'STARTS_WITH', settings.mint.path))] : []),
+      not(any(reading)),
+    ]),
   );
   block(
     'media-body',
@@ -320,10 +331,7 @@ export function hygieneRules(settings: WafSettings): RuleDefinition[] {
     'ambiguous_path',
     'Paths that two parties could read differently: encoded slashes and backslashes, dot segments, control characters.',
     'None known: the function answers 400 to the same paths.',
-    all([
-      guarded,
-      regex(field.path, '%2[fF]|%5[cC]|%[01][0-9a-fA-F]|%7[fF]|\\\\|/(\\.|%2[eE]){1,2}(/|$)'),
-    ]),
+    all([guarded, regex(field.path, '%2[fF]|%5[cC]|%[01][0-9a-fA-F]|%7[fF]|\\\\|/(\\.|%2[eE]){1,2}(/|$)')]),
   );
   if (settings.mint) {
     block(
@@ -332,7 +340,10 @@ export function hygieneRules(settings: WafSettings): RuleDefinition[] {
       'body_refused',
       'Token requests larger than any application sends.',
       'An application that sends more; raise mint.bodyBytes.',
-      all([bytes(field.path, 'STARTS_WITH', settings.mint.path), size(field.body('MATCH'), 'GT', settings.mint.bodyBytes)]),
+      all([
+        bytes(field.path, 'STARTS_WITH', settings.mint.path),
+        size(field.body('MATCH'), 'GT', settings.mint.bodyBytes),
+      ]),
     );
     block(
       'mint-method',
@@ -540,7 +551,9 @@ export function rateRules(settings: WafSettings): RuleDefinition[] {
           setting.limit,
           setting.window,
           all([
-            any(settings.placements.filter(inPath).flatMap((each) => tokenShaped(each, settings.tokenMinimumCharacters))),
+            any(
+              settings.placements.filter(inPath).flatMap((each) => tokenShaped(each, settings.tokenMinimumCharacters)),
+            ),
             not(regex(field.path, '\\.(m3u8|mpd)$')),
             not(present(field.header('range'))),
             notExempt(),
@@ -582,4 +595,3 @@ export function rateRules(settings: WafSettings): RuleDefinition[] {
   }
   return rules;
 }
-

@@ -207,8 +207,14 @@ function checkSettings(settings: WafSettings): void {
       refuse('challengePages', `${page} lies on the protected path ${media}; players cannot answer a challenge.`);
     }
   }
-  if (settings.mint && settings.challengePages.some((page) => (settings.mint as { path: string }).path.startsWith(page))) {
-    refuse('challengePages', 'the token endpoint lies under a challenged page; an application cannot answer a challenge.');
+  if (
+    settings.mint &&
+    settings.challengePages.some((page) => (settings.mint as { path: string }).path.startsWith(page))
+  ) {
+    refuse(
+      'challengePages',
+      'the token endpoint lies under a challenged page; an application cannot answer a challenge.',
+    );
   }
   if (settings.rates.session && !settings.rates.sessionKey) {
     refuse('rates.sessionKey', 'expected the query argument, cookie or header that names the session.');

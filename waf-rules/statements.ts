@@ -95,7 +95,9 @@ export const present = (component: FieldToMatch): Statement => size(component, '
 export function country(codes: readonly string[]): Statement {
   const parts: Statement[] = [];
   for (let i = 0; i < codes.length; i += statementLimits.countryCodes) {
-    parts.push({ GeoMatchStatement: { CountryCodes: codes.slice(i, i + statementLimits.countryCodes) as CountryCode[] } });
+    parts.push({
+      GeoMatchStatement: { CountryCodes: codes.slice(i, i + statementLimits.countryCodes) as CountryCode[] },
+    });
   }
   return any(parts);
 }
@@ -185,12 +187,7 @@ export type RateKey =
 /**
  * A rate limit. The rate is an estimate with some lag (waf-rule-statement-type-rate-based-caveats), never an exact count.
  */
-export function rate(
-  by: RateKey,
-  limit: number,
-  windowSeconds: 60 | 120 | 300 | 600,
-  only?: Statement,
-): Statement {
+export function rate(by: RateKey, limit: number, windowSeconds: 60 | 120 | 300 | 600, only?: Statement): Statement {
   if (by.kind === 'everything' && !only) {
     throw new WafRulesError('invalid_rule_set', 'A rate limit over everything needs a scope-down statement.');
   }
@@ -227,7 +224,9 @@ export function checkRegex(pattern: string): void {
   const bare = pattern.replace(/\\\\/g, '').replace(/\[(?:\\.|[^\]\\])*\]/g, '_');
   for (const [found, name] of forbiddenRegex) {
     if (found.test(bare)) {
-      throw new WafRulesError('invalid_regex', `"${pattern}" uses ${name}, which AWS WAF does not support.`, { pattern });
+      throw new WafRulesError('invalid_regex', `"${pattern}" uses ${name}, which AWS WAF does not support.`, {
+        pattern,
+      });
     }
   }
 }
@@ -236,7 +235,11 @@ export function checkRegex(pattern: string): void {
 export const escapeRegex = (text: string): string => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 
 /** Calls `visit` for a statement and every statement inside it, outermost first. */
-export function walkStatement(statement: Statement, visit: (statement: Statement, depth: number) => void, depth = 0): void {
+export function walkStatement(
+  statement: Statement,
+  visit: (statement: Statement, depth: number) => void,
+  depth = 0,
+): void {
   visit(statement, depth);
   const inside = (inner: Statement | undefined): void => {
     if (inner) walkStatement(inner, visit, depth + 1);
@@ -249,7 +252,10 @@ export function walkStatement(statement: Statement, visit: (statement: Statement
 }
 
 /** The statement with each name of {@link reference} replaced by the ARN that `arnOf` knows. */
-export function resolveReferences(statement: Statement, arnOf: (kind: ReferenceKind, name: string) => string): Statement {
+export function resolveReferences(
+  statement: Statement,
+  arnOf: (kind: ReferenceKind, name: string) => string,
+): Statement {
   const resolve = (arn: string | undefined): string => {
     const named = readReference(arn ?? '');
     return named ? arnOf(named.kind, named.name) : (arn ?? '');

@@ -27,12 +27,19 @@ export interface RuleProblem {
  */
 export function validateRuleSet(set: RuleSet): void {
   const problems: RuleProblem[] = [
-    ...checkRules(toApiRules(set, () => 'enforce'), set.name, 'web-acl'),
+    ...checkRules(
+      toApiRules(set, () => 'enforce'),
+      set.name,
+      'web-acl',
+    ),
     ...checkBodies(set.bodies, set.name),
   ];
   for (const group of set.groups) {
     const rules = toApiGroupRules(group, set);
-    problems.push(...checkRules(rules, group.name, 'rule-group'), ...checkBodies(bodiesOf(group.rules, set.bodies), group.name));
+    problems.push(
+      ...checkRules(rules, group.name, 'rule-group'),
+      ...checkBodies(bodiesOf(group.rules, set.bodies), group.name),
+    );
     const used = capacityOf(rules).wcu;
     if (used > group.capacity) {
       problems.push({ where: group.name, problem: `its rules need ${used} capacity units, it has ${group.capacity}` });
@@ -53,11 +60,9 @@ export function validateRuleSet(set: RuleSet): void {
     }
   }
   if (problems.length > 0) {
-    throw new WafRulesError(
-      'invalid_rule_set',
-      problems.map((each) => `${each.where}: ${each.problem}`).join('\n'),
-      { problems },
-    );
+    throw new WafRulesError('invalid_rule_set', problems.map((each) => `${each.where}: ${each.problem}`).join('\n'), {
+      problems,
+    });
   }
 }
 
@@ -68,10 +73,14 @@ function checkBodies(bodies: Readonly<Record<string, { Content?: string | undefi
     const bytes = Buffer.byteLength(body.Content ?? '');
     total += bytes;
     if (bytes > customResponseLimits.bodyBytes) {
-      problems.push({ where: `${where} body ${key}`, problem: `${bytes} bytes, over ${customResponseLimits.bodyBytes}` });
+      problems.push({
+        where: `${where} body ${key}`,
+        problem: `${bytes} bytes, over ${customResponseLimits.bodyBytes}`,
+      });
     }
   }
-  if (Object.keys(bodies).length > customResponseLimits.bodies) problems.push({ where, problem: 'too many response bodies' });
+  if (Object.keys(bodies).length > customResponseLimits.bodies)
+    problems.push({ where, problem: 'too many response bodies' });
   if (total > customResponseLimits.bodiesBytes) problems.push({ where, problem: `response bodies of ${total} bytes` });
   return problems;
 }
@@ -107,7 +116,9 @@ export function checkRules(rules: readonly Rule[], where: string, container: 'we
       if (rule.Action?.Allow ?? rule.Action?.Monetize) add('a rate limit cannot allow');
     }
     responseHeaders += rule.Action?.Block?.CustomResponse?.ResponseHeaders?.length ?? 0;
-    for (const action of Object.values(rule.Action ?? {}) as { CustomRequestHandling?: { InsertHeaders?: unknown[] } }[]) {
+    for (const action of Object.values(rule.Action ?? {}) as {
+      CustomRequestHandling?: { InsertHeaders?: unknown[] };
+    }[]) {
       requestHeaders += action.CustomRequestHandling?.InsertHeaders?.length ?? 0;
     }
     for (const problem of checkAction(rule)) add(problem);
@@ -125,15 +136,24 @@ export function checkRules(rules: readonly Rule[], where: string, container: 'we
     });
   }
   if (references > ruleLimits.referenceStatements) {
-    problems.push({ where, problem: `${references} references to sets and groups, over ${ruleLimits.referenceStatements}` });
+    problems.push({
+      where,
+      problem: `${references} references to sets and groups, over ${ruleLimits.referenceStatements}`,
+    });
   }
   const rateLimit = container === 'web-acl' ? ruleLimits.rateBasedPerAcl : ruleLimits.rateBasedPerRuleGroup;
   if (rates > rateLimit) problems.push({ where, problem: `${rates} rate limits, over ${rateLimit}` });
   if (responseHeaders > customResponseLimits.responseHeaders) {
-    problems.push({ where, problem: `${responseHeaders} response headers, over ${customResponseLimits.responseHeaders}` });
+    problems.push({
+      where,
+      problem: `${responseHeaders} response headers, over ${customResponseLimits.responseHeaders}`,
+    });
   }
   if (requestHeaders > customResponseLimits.requestHeaders) {
-    problems.push({ where, problem: `${requestHeaders} inserted headers, over ${customResponseLimits.requestHeaders}` });
+    problems.push({
+      where,
+      problem: `${requestHeaders} inserted headers, over ${customResponseLimits.requestHeaders}`,
+    });
   }
   return problems;
 }
@@ -165,7 +185,10 @@ function checkLabels(rule: Rule): string[] {
   const problems: string[] = [];
   for (const { Name = '' } of rule.RuleLabels ?? []) {
     const parts = Name.split(':');
-    if (!/^[0-9A-Za-z_:-]{1,1024}$/.test(Name) || parts.some((part) => part === '' || part.length > labelLimits.componentCharacters)) {
+    if (
+      !/^[0-9A-Za-z_:-]{1,1024}$/.test(Name) ||
+      parts.some((part) => part === '' || part.length > labelLimits.componentCharacters)
+    ) {
       problems.push(`label "${Name}" is malformed`);
     }
     if (parts.length - 1 > labelLimits.namespaces) problems.push(`label "${Name}" has too many namespaces`);
@@ -179,7 +202,10 @@ function checkStatement(statement: Statement, depth: number): string[] {
   const problems: string[] = [];
   const kinds = Object.entries(statement).filter(([, value]) => value !== undefined);
   if (kinds.length !== 1) problems.push(`a statement must be of one kind, this one has ${kinds.length}`);
-  if (depth > 0 && (statement.RateBasedStatement ?? statement.ManagedRuleGroupStatement ?? statement.RuleGroupReferenceStatement)) {
+  if (
+    depth > 0 &&
+    (statement.RateBasedStatement ?? statement.ManagedRuleGroupStatement ?? statement.RuleGroupReferenceStatement)
+  ) {
     problems.push('rate limits and groups cannot be nested');
   }
   for (const nested of [statement.AndStatement, statement.OrStatement]) {
@@ -208,35 +234,45 @@ function checkStatement(statement: Statement, depth: number): string[] {
     statement.SqliMatchStatement ??
     statement.XssMatchStatement ??
     statement.RegexPatternSetReferenceStatement;
-  if (match) problems.push(...checkField(match.FieldToMatch ?? {}), ...checkTransformations(match.TextTransformations ?? []));
+  if (match)
+    problems.push(...checkField(match.FieldToMatch ?? {}), ...checkTransformations(match.TextTransformations ?? []));
   if ((statement.GeoMatchStatement?.CountryCodes?.length ?? 1) > statementLimits.countryCodes) {
     problems.push(`more than ${statementLimits.countryCodes} countries in one statement`);
   }
   const asns = statement.AsnMatchStatement?.AsnList;
-  if (asns && (asns.length < 1 || asns.length > statementLimits.asns)) problems.push('1 to 100 networks in one statement');
+  if (asns && (asns.length < 1 || asns.length > statementLimits.asns))
+    problems.push('1 to 100 networks in one statement');
   const rate = statement.RateBasedStatement;
   if (rate) {
     const limit = rate.Limit ?? 0;
-    if (limit < statementLimits.rateLimitMinimum || limit > statementLimits.rateLimitMaximum) problems.push(`rate limit ${limit}`);
+    if (limit < statementLimits.rateLimitMinimum || limit > statementLimits.rateLimitMaximum)
+      problems.push(`rate limit ${limit}`);
     if (!(statementLimits.rateWindowsSeconds as readonly number[]).includes(rate.EvaluationWindowSec ?? 300)) {
       problems.push(`rate window ${rate.EvaluationWindowSec} s`);
     }
     const keys = rate.CustomKeys ?? [];
     if (keys.length > statementLimits.rateCustomKeys) problems.push('more than 5 rate keys');
-    if ((rate.AggregateKeyType === 'CUSTOM_KEYS') !== keys.length > 0) problems.push('custom keys without CUSTOM_KEYS, or none with it');
-    if (keys.length === 1 && (keys[0]?.IP ?? keys[0]?.ForwardedIP)) problems.push('an address is no custom key by itself');
-    if (rate.AggregateKeyType === 'CONSTANT' && !rate.ScopeDownStatement) problems.push('CONSTANT needs a scope-down statement');
+    if ((rate.AggregateKeyType === 'CUSTOM_KEYS') !== keys.length > 0)
+      problems.push('custom keys without CUSTOM_KEYS, or none with it');
+    if (keys.length === 1 && (keys[0]?.IP ?? keys[0]?.ForwardedIP))
+      problems.push('an address is no custom key by itself');
+    if (rate.AggregateKeyType === 'CONSTANT' && !rate.ScopeDownStatement)
+      problems.push('CONSTANT needs a scope-down statement');
   }
   const overrides =
-    statement.ManagedRuleGroupStatement?.RuleActionOverrides ?? statement.RuleGroupReferenceStatement?.RuleActionOverrides ?? [];
+    statement.ManagedRuleGroupStatement?.RuleActionOverrides ??
+    statement.RuleGroupReferenceStatement?.RuleActionOverrides ??
+    [];
   if (overrides.length > ruleLimits.ruleActionOverrides) problems.push('more than 100 overrides');
   return problems;
 }
 
 function checkField(component: FieldToMatch): string[] {
   const problems: string[] = [];
-  if (Object.values(component).filter((value) => value !== undefined).length !== 1) problems.push('exactly one component');
-  if ((component.SingleHeader?.Name?.length ?? 1) > statementLimits.headerNameCharacters) problems.push('header name too long');
+  if (Object.values(component).filter((value) => value !== undefined).length !== 1)
+    problems.push('exactly one component');
+  if ((component.SingleHeader?.Name?.length ?? 1) > statementLimits.headerNameCharacters)
+    problems.push('header name too long');
   if ((component.SingleQueryArgument?.Name?.length ?? 1) > statementLimits.queryArgumentNameCharacters) {
     problems.push(`query argument name over ${statementLimits.queryArgumentNameCharacters} characters`);
   }
