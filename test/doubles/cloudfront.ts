@@ -81,8 +81,8 @@ export interface CloudFrontDouble {
   distributionXml(id: string): string;
   /** Makes GetDistributionConfig of a distribution show XML that the SDK does not know. */
   foreignXml: Map<string, string>;
-  /** The pairs of a store, by its ARN. */
-  pairs(arn: string): Map<string, string>;
+  /** The pairs of a store, by its ARN: to look at; written through the API alone. */
+  pairs(arn: string): ReadonlyMap<string, string>;
   close(): Promise<void>;
 }
 
