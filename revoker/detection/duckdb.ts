@@ -1,0 +1,483 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import { addressTable, type AddressRange } from './addresses.js';
+import type { DetectionConfig } from './config.js';
+import { duckdb, literal } from './dialect.js';
+import { type AccountRow, type FeatureRow, readAccountRow, readFeatureRow, readSession } from './features.js';
+import { mapFields, missingFields } from './fields.js';
+import { accountsOf, activityColumns, featuresOf, gathered, notable, piecesOf, placedColumns, requestMeasures } from './query.js';
+import { type FieldExpressions, requestExpressions, tokenFacts } from './requests.js';
+import type { LogSource, LogSources, SkippedFile } from './sources.js';
+
+/** How the reading went: bad input never stops a run, it is counted here. */
+export interface ReadingReport {
+  /** Records that were understood. */
+  readonly records: number;
+  /** Records with a token. */
+  readonly tokened: number;
+  /** Distinct tokens. */
+  readonly tokens: number;
+  /** Lines that are no records: too few columns, no time, no address, not text, too long. */
+  readonly unreadable: number;
+  /** Records dated further ahead than `clockSkewSeconds`. */
+  readonly future: number;
+  readonly files: number;
+  readonly skipped: readonly SkippedFile[];
+  /** Whether any record told its autonomous system and country. */
+  readonly located: boolean;
+}
+
+/** What is usual in the logs at hand, to hold a session against. */
+export interface Audience {
+  readonly sessions: number;
+  readonly windows: number;
+  /** Share of the media requests that carry CMCD. */
+  readonly cmcdShare: number;
+  /** Mean length of a segment where CMCD tells it, in seconds. */
+  readonly segmentSeconds: number | undefined;
+  /** First and last record, seconds since 1970. */
+  readonly from: number;
+  readonly until: number;
+}
+
+/** One address of a session, for explanations and for blocking. */
+export interface SessionPlace {
+  readonly address: string;
+  readonly place: string;
+  readonly asn: number | undefined;
+  readonly country: string | undefined;
+  readonly hosting: boolean;
+  readonly media: number;
+  readonly served: number;
+  readonly bytes: number;
+  readonly firstAt: number;
+  readonly lastAt: number;
+}
+
+/** Media requests of a session by moment and network: the timeline of a report. */
+export interface TimelineCell {
+  readonly at: number;
+  readonly place: string;
+  readonly country: string | undefined;
+  readonly media: number;
+  readonly repeated: number;
+}
+
+/** A log that has been read, ready to be asked. Close it when done. */
+export interface DetectionDatabase {
+  readonly reading: ReadingReport;
+  readonly audience: Audience;
+  /** Feature rows: those in which some signal speaks, or all with `every`. */
+  rows(options?: { every?: boolean }): Promise<FeatureRow[]>;
+  /** What accounts do that are watched from more places at once than `weights.accountPlaces.from`. */
+  accounts(): Promise<AccountRow[]>;
+  /** Where a session was used from, most used first. Sessions by the query's text (`s:…`). */
+  places(sessions: readonly string[]): Promise<Map<string, SessionPlace[]>>;
+  timeline(sessions: readonly string[]): Promise<Map<string, TimelineCell[]>>;
+  /** One token of each session: held in memory only to read the subject that a revocation needs. Never print it. */
+  tokensOf(sessions: readonly string[]): Promise<Map<string, string>>;
+  close(): Promise<void>;
+}
+
+export interface ReadOptions {
+  readonly config: DetectionConfig;
+  /** The clock, seconds since 1970. */
+  readonly now: number;
+  readonly addresses?: readonly AddressRange[];
+  /** Measure every session whole, not only those with a sign of something; for calibration. */
+  readonly everySession?: boolean;
+  /** Told the share of the files read, from 0 to 1. */
+  readonly progress?: (share: number) => void;
+}
+
+const longestLine = 2_000_000;
+
+/**
+ * Reads logs into DuckDB in process. Tokens are hashed on the way in: the table of requests holds none, and the distinct
+ * tokens, which are decoded once each, stay in memory. Under memory pressure the engine spills blocks into a folder that
+ * only this user may read and that is removed at the end; `resources.spill: false` forbids even that.
+ */
+export async function readLogs(logs: LogSources, options: ReadOptions): Promise<DetectionDatabase> {
+  const { config } = options;
+  const folder = await mkdtemp(join(tmpdir(), 'portcullis-detect-'));
+  const instance = await DuckDBInstance.create(':memory:', {
+    threads: String(config.resources.threads),
+    memory_limit: config.resources.memory,
+    temp_directory: config.resources.spill ? folder : '',
+    preserve_insertion_order: 'false',
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+  });
+  const connection = await instance.connect();
+  const close = async (): Promise<void> => {
+    connection.closeSync();
+    instance.closeSync();
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    const skipped = [...logs.skipped];
+    await connection.run(createRequests);
+    const files = logs.sources.reduce((sum, source) => sum + source.files.length, 0);
+    let read = 0;
+    for (const source of logs.sources) {
+      skipped.push(...(await load(connection, source, options)));
+      read += source.files.length;
+      options.progress?.(read / Math.max(1, files));
+    }
+    const unreadable = await rejects(connection);
+    await prepare(connection, options);
+    const reading = await readingReport(connection, { files: files - (skipped.length - logs.skipped.length), skipped, unreadable });
+    const audience = await audienceOf(connection);
+    return database(connection, config, reading, audience, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+const requestTable = [
+  ['state', 'utinyint'], ['token', 'ubigint'], ['seen_at', 'bigint'], ['address', 'varchar'], ['asn', 'uinteger'], ['country', 'varchar'],
+  ['status', 'usmallint'], ['bytes', 'bigint'], ['agent', 'ubigint'], ['tool', 'utinyint'], ['player', 'ubigint'], ['cmcd', 'utinyint'],
+  ['edge', 'ubigint'], ['content', 'varchar'], ['rendition', 'varchar'], ['file', 'varchar'], ['object_type', 'varchar'],
+  ['duration', 'uinteger'], ['range_start', 'bigint'], ['media', 'utinyint'],
+] as const;
+
+/** States of a record. */
+const usable = 0;
+const untokened = 1;
+const bad = 2;
+const future = 3;
+
+const createRequests =
+  `create table requests (${requestTable.map(([name, type]) => `${name} ${type}`).join(', ')});\n` +
+  'create table tokens (token ubigint, text varchar);';
+
+/** Reads a source; when that fails, its files one by one, so that one bad file costs no other. */
+async function load(connection: DuckDBConnection, source: LogSource, options: ReadOptions): Promise<SkippedFile[]> {
+  try {
+    await loadFiles(connection, source, options);
+    return [];
+  } catch (error) {
+    if (source.files.length === 1) return [{ file: source.files[0] as string, why: reasonOf(error) }];
+    const skipped: SkippedFile[] = [];
+    for (const file of source.files) skipped.push(...(await load(connection, { ...source, files: [file] }, options)));
+    return skipped;
+  }
+}
+
+/** An engine's message may quote the line it stumbled over, token included: only its first words are kept. */
+function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : '';
+  if (error instanceof UnusableColumns) return error.message;
+  return `cannot be read (${/^[A-Za-z ]{1,40}/.exec(text)?.[0].trim() ?? 'unknown'})`;
+}
+
+class UnusableColumns extends Error {}
+
+async function loadFiles(connection: DuckDBConnection, source: LogSource, options: ReadOptions): Promise<void> {
+  const { from, fields } = await scanOf(connection, source, true);
+  const again = await scanOf(connection, source);
+  const { config, now } = options;
+  const request = requestExpressions(duckdb, fields, config);
+  const columns = {
+    token_text: request.token,
+    seen_at: request.at,
+    address: request.address,
+    asn: `try_cast(${request.asn} as uinteger)`,
+    country: `case when length(${request.country}) = 2 then upper(${request.country}) end`,
+    status: `try_cast(${request.status} as usmallint)`,
+    bytes: request.bytes,
+    agent: request.agent,
+    tool: `(${request.tool})::utinyint`,
+    player: request.player,
+    cmcd: `(${request.cmcd})::utinyint`,
+    edge: request.edge,
+    content: request.content,
+    rendition: request.rendition,
+    file: request.file,
+    object_type: request.objectType,
+    duration: `try_cast(${request.duration} as uinteger)`,
+    range_start: request.rangeStart,
+    media: `(${request.media})::utinyint`,
+    readable: request.readable,
+    public_path: request.publicPath,
+  };
+  const select = Object.entries(columns).map(([name, sql]) => `${sql} as ${name}`);
+  const state =
+    `case when seen_at is null or status is null or address is null or address in ('', '-') then ${bad} ` +
+    `when seen_at > ${now + config.clockSkewSeconds} then ${future} ` +
+    `when token_text is null or not readable or public_path then ${untokened} else ${usable} end`;
+  const kept = requestTable.map(([name]) => (name === 'state' ? `${state} as state` : name === 'token' ? 'hash(token_text) as token' : name));
+  await connection.run('begin transaction');
+  try {
+    await connection.run(`insert into requests select ${kept.join(', ')} from (select ${select.join(', ')} from ${from}) lines`);
+    await connection.run(
+      `insert into tokens select hash(token_text), any_value(token_text) from (select ${request.token} as token_text from ${again.from}) lines ` +
+        `where token_text is not null group by hash(token_text)`,
+    );
+    await connection.run('commit');
+  } catch (error) {
+    await connection.run('rollback');
+    throw error;
+  }
+}
+
+/** The scan of a source's files, and each field in it as text. */
+async function scanOf(connection: DuckDBConnection, source: LogSource, keepRejects = false): Promise<{ from: string; fields: FieldExpressions }> {
+  const files = `[${source.files.map(literal).join(', ')}]`;
+  const compression = source.compressed ? `, compression = 'gzip'` : '';
+  const struct = `{${source.columns.map((column) => `${literal(column)}: 'VARCHAR'`).join(', ')}}`;
+  if (source.format === 'tsv') {
+    const from =
+      `read_csv(${files}, delim = '\t', quote = '', escape = '', header = false, skip = ${source.headerLines}, comment = '#', ` +
+      `columns = ${struct}, auto_detect = false, null_padding = true, strict_mode = false, ${rejections(keepRejects)}, ` +
+      `max_line_size = ${longestLine}${compression})`;
+    return { from, fields: expressions(source.columns) };
+  }
+  if (source.format === 'json') {
+    const from =
+      `read_json(${files}, format = 'newline_delimited', columns = ${struct}, ignore_errors = true, ` +
+      `maximum_object_size = ${longestLine}${compression})`;
+    return { from, fields: expressions(source.columns) };
+  }
+  const from = `read_parquet(${files}, union_by_name = true)`;
+  const described = await connection.runAndReadAll(`describe select * from ${from}`);
+  const columns = described.getRowObjectsJson().map((row) => String(row['column_name']));
+  const missing = missingFields(columns);
+  if (missing.length > 0) throw new UnusableColumns(`its columns lack ${missing.join(', ')}`);
+  return { from, fields: expressions(columns, true) };
+}
+
+function expressions(columns: readonly string[], typed = false): FieldExpressions {
+  const found = mapFields(columns);
+  return Object.fromEntries(
+    Object.entries(found).map(([field, column]) => [field, typed ? `cast(${duckdb.column(column)} as varchar)` : duckdb.column(column)]),
+  );
+}
+
+/** Lines that are no records are counted in the first of the two scans. */
+function rejections(keep: boolean): string {
+  return keep ? 'store_rejects = true, rejects_limit = 100000' : 'ignore_errors = true';
+}
+
+async function rejects(connection: DuckDBConnection): Promise<number> {
+  const answer = await connection.runAndReadAll(
+    `select count(*) from information_schema.tables where table_name = 'reject_errors'`,
+  );
+  if (Number(answer.getRows()[0]?.[0]) === 0) return 0;
+  const counted = await connection.runAndReadAll('select count(distinct (scan_id, file_id, line)) from reject_errors');
+  return Number(counted.getRows()[0]?.[0]);
+}
+
+/** Tokens to sessions, addresses to networks, requests to pieces. */
+async function prepare(connection: DuckDBConnection, options: ReadOptions): Promise<void> {
+  const { config } = options;
+  await connection.run('create table token_texts as select token, any_value(text) as text from tokens group by token');
+  await connection.run('drop table tokens');
+  await connection.run(`create table token_sessions as ${tokenFacts(duckdb, 'token_texts', ['token'])}`);
+  await connection.run(
+    'create table sessions as select (row_number() over ())::uinteger as session, session_text, any_value(token) as token, ' +
+      'any_value(subject) as subject from token_sessions group by session_text',
+  );
+  await connection.run('create table holders as select t.token, s.session from token_sessions t join sessions s using (session_text)');
+  await addressTable(connection, config, options.addresses ?? []);
+  await connection.run(activityPieces(config));
+  await connection.run(
+    `create table crowded as with of_accounts as (select a.*, s.subject from activity a join sessions s using (session)) ${accountsOf('of_accounts', config)}`,
+  );
+  await connection.run(
+    'create table crowd as select distinct c.subject, a.window_start, a.session from activity a join sessions s using (session) ' +
+      'join crowded c on c.subject = s.subject and c.window_start = a.window_start where a.media > 0',
+  );
+  await connection.run(candidates(config, options.everySession ?? false));
+  await connection.run(placedRequests(config));
+  await connection.run(`create table pieces as ${piecesOf(duckdb, 'position', 'placed')}`);
+  await connection.run(`insert into pieces ${piecesOf(duckdb, 'moment', 'placed')}`);
+  await connection.run('insert into pieces select a.* from activity a semi join candidates c using (session, window_start)');
+}
+
+function windowStart(config: DetectionConfig): string {
+  return `r.seen_at // ${config.windowSeconds} * ${config.windowSeconds}`;
+}
+
+/** Who asked from where: counted by token and address first, so that ten million rows are never joined. */
+function activityPieces(config: DetectionConfig): string {
+  const measured = requestMeasures('activity');
+  return (
+    `create table activity as select ${activityColumns(duckdb, {
+      session: 'h.session',
+      window_start: 'p.window_start',
+      place: 'a.place',
+      address: 'p.address',
+      asn: 'a.asn',
+      country: 'a.country',
+      hosting: 'a.hosting',
+      agent: 'p.agent',
+      player: 'p.player',
+      edge: 'p.edge',
+    })} from (select token, ${windowStart(config)} as window_start, address, agent, player, edge, ` +
+    `${measured.map((measure) => `${measure.sql} as ${measure.name}`).join(', ')} from requests r where state = ${usable} ` +
+    `group by token, window_start, address, agent, player, edge) p join holders h using (token) join addresses a using (address)`
+  );
+}
+
+/** One session in fifty is measured whole whatever it does, so that what is usual is known. */
+const sampleOf = 50;
+
+/** Sessions and windows in which anything asks for a closer look. */
+function candidates(config: DetectionConfig, everySession: boolean): string {
+  const all = everySession ? 'true' : `session % ${sampleOf} = 0`;
+  return (
+    `create table candidates as with w as (select session, window_start, count(distinct place) filter (where served > 0) as places, ` +
+    `sum(media) as media, sum(tool) as tool, sum(case when hosting = 1 then media else 0 end) as hosting ` +
+    `from activity group by session, window_start), usual as (select coalesce(quantile_cont(media, 0.75), 0) as media from w where media > 0) ` +
+    `select session, window_start from w, usual where w.media > 0 and (${all} or w.places > 1 or w.media > 1.4 * usual.media ` +
+    `or w.tool > ${config.weights.tool.from} * w.media or w.hosting > ${config.weights.hosting.from} * w.media ` +
+    'or (session, window_start) in (select session, window_start from crowd))'
+  );
+}
+
+function placedRequests(config: DetectionConfig): string {
+  return (
+    `create table placed as select * from (select h.session, ${windowStart(config)} as window_start, a.place, a.country, ` +
+    `${placedColumns(duckdb, config)} from (select * from requests where state = ${usable} and status < 400 and media = 1) r ` +
+    'join holders h using (token) join candidates c on c.session = h.session and c.window_start = ' +
+    `${windowStart(config)} join addresses a using (address)) located where position is not null`
+  );
+}
+
+async function one(connection: DuckDBConnection, sql: string): Promise<Record<string, unknown>> {
+  const answer = await connection.runAndReadAll(sql);
+  return (answer.getRowObjectsJson()[0] ?? {}) as Record<string, unknown>;
+}
+
+async function readingReport(
+  connection: DuckDBConnection,
+  known: { files: number; skipped: readonly SkippedFile[]; unreadable: number },
+): Promise<ReadingReport> {
+  const counts = await one(
+    connection,
+    `select count(*) filter (where state < ${bad}) as records, count(*) filter (where state = ${usable}) as tokened, ` +
+      `count(*) filter (where state = ${bad}) as unreadable, count(*) filter (where state = ${future}) as future, ` +
+      `(select count(*) from token_sessions) as tokens, ` +
+      `(select count(*) > 0 from addresses where asn is not null and country is not null) as located from requests`,
+  );
+  return {
+    records: Number(counts['records']),
+    tokened: Number(counts['tokened']),
+    tokens: Number(counts['tokens']),
+    unreadable: Number(counts['unreadable']) + known.unreadable,
+    future: Number(counts['future']),
+    files: known.files,
+    skipped: known.skipped,
+    located: counts['located'] === true,
+  };
+}
+
+async function audienceOf(connection: DuckDBConnection): Promise<Audience> {
+  const counts = await one(
+    connection,
+    'select (select count(*) from sessions) as sessions, count(distinct window_start) as windows, min(first_at) as first_at, ' +
+      'max(last_at) as last_at, sum(cmcd) / greatest(sum(media), 1) as cmcd, ' +
+      '(select avg(media_ms) / 1000 from pieces where media_ms > 0) as segment from activity',
+  );
+  const segment = counts['segment'];
+  return {
+    sessions: Number(counts['sessions']),
+    windows: Number(counts['windows']),
+    cmcdShare: Number(counts['cmcd'] ?? 0),
+    segmentSeconds: segment === null || segment === undefined ? undefined : Number(segment),
+    from: Number(counts['first_at'] ?? 0),
+    until: Number(counts['last_at'] ?? 0),
+  };
+}
+
+function database(
+  connection: DuckDBConnection,
+  config: DetectionConfig,
+  reading: ReadingReport,
+  audience: Audience,
+  close: () => Promise<void>,
+): DetectionDatabase {
+  const named = (sessions: readonly string[]): string =>
+    `(select session, session_text from sessions where session_text in (${sessions.map(literal).join(', ') || "''"}))`;
+  return {
+    reading,
+    audience,
+    close,
+    async rows({ every = false } = {}) {
+      const where = every ? '' : ` where ${notable(config)} or (session, window_start) in (select session, window_start from crowd)`;
+      const answer = await connection.runAndReadAll(
+        `with gathered as (${gathered(duckdb, 'pieces')}), features as (${featuresOf(duckdb, config, 'gathered')}), ` +
+          `chosen as (select * from features${where}) ` +
+          'select chosen.* replace (s.session_text as session) from chosen join sessions s on s.session = chosen.session ' +
+          'order by window_start, s.session_text',
+      );
+      return answer.getRowObjectsJson().map((row) => readFeatureRow(row));
+    },
+    async accounts() {
+      const answer = await connection.runAndReadAll(
+        "select c.*, (select string_agg(s.session_text, chr(10)) from crowd w join sessions s using (session) " +
+          'where w.subject = c.subject and w.window_start = c.window_start) as session_texts from crowded c order by window_start, subject',
+      );
+      return answer.getRowObjectsJson().map((row) => readAccountRow(row));
+    },
+    async places(sessions) {
+      const answer = await connection.runAndReadAll(
+        'select n.session_text, address, place, asn, country, max(hosting) as hosting, sum(media) as media, sum(served) as served, ' +
+          `sum(bytes) as bytes, min(first_at) as first_at, max(last_at) as last_at from activity a join ${named(sessions)} n using (session) ` +
+          'group by all order by n.session_text, media desc, address',
+      );
+      const found = new Map<string, SessionPlace[]>();
+      for (const row of answer.getRowObjectsJson()) {
+        append(found, String(row['session_text']), {
+          address: String(row['address']),
+          place: String(row['place']),
+          asn: row['asn'] === null ? undefined : Number(row['asn']),
+          country: row['country'] === null ? undefined : String(row['country']),
+          hosting: Number(row['hosting']) === 1,
+          media: Number(row['media']),
+          served: Number(row['served']),
+          bytes: Number(row['bytes']),
+          firstAt: Number(row['first_at']),
+          lastAt: Number(row['last_at']),
+        });
+      }
+      return found;
+    },
+    async timeline(sessions) {
+      const answer = await connection.runAndReadAll(
+        `with p as (select n.session_text, p.* from placed p join ${named(sessions)} n using (session)), ` +
+          'counted as (select *, count(*) over (partition by session_text, content, track, position) as fetched, ' +
+          'count(distinct place) over (partition by session_text, content, track, position) as through from p) ' +
+          'select session_text, moment, place, any_value(country) as country, count(*) as media, ' +
+          'count(*) filter (where through > 1) as repeated from counted group by session_text, moment, place order by all',
+      );
+      const found = new Map<string, TimelineCell[]>();
+      for (const row of answer.getRowObjectsJson()) {
+        append(found, String(row['session_text']), {
+          at: Number(row['moment']) * config.momentSeconds,
+          place: String(row['place']),
+          country: row['country'] === null ? undefined : String(row['country']),
+          media: Number(row['media']),
+          repeated: Number(row['repeated']),
+        });
+      }
+      return found;
+    },
+    async tokensOf(sessions) {
+      const answer = await connection.runAndReadAll(
+        `select n.session_text, any_value(t.text) as text from token_sessions f join token_texts t using (token) join ${named(sessions)} n using (session_text) group by 1`,
+      );
+      return new Map(answer.getRowsJson().map((row) => [String(row[0]), String(row[1])]));
+    },
+  };
+}
+
+function append<Value>(map: Map<string, Value[]>, key: string, value: Value): void {
+  const list = map.get(key);
+  if (list) list.push(value);
+  else map.set(key, [value]);
+}

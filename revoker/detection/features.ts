@@ -1,0 +1,188 @@
+import type { DetectionConfig } from './config.js';
+import type { Dialect } from './dialect.js';
+
+/** One feature of a session in a window: what the query counts, by one definition for both engines. */
+export interface Feature {
+  readonly name: FeatureName;
+  readonly meaning: string;
+  readonly unit: string;
+  /** The aggregate over the pieces of a session's window (see `pieces` in `query.ts`). */
+  readonly sql: (dialect: Dialect, config: DetectionConfig) => string;
+}
+
+export const featureNames = [
+  'requests', 'served', 'bytes', 'media', 'cmcdMedia', 'toolMedia', 'hostingMedia', 'refusedToken', 'refusedRevoked', 'refusedBlackout',
+  'failed', 'firstAt', 'lastAt', 'addresses', 'networks', 'asns', 'countries', 'agents', 'players', 'edges', 'countryList', 'asnList',
+  'positions', 'repeatedPositions', 'copies', 'refetched', 'renditions', 'mediaMilliseconds', 'timedPositions',
+  'contents', 'moments', 'sharedMoments', 'mostNetworks', 'distantMoments', 'playerMoments', 'countryMoments',
+] as const;
+
+export type FeatureName = (typeof featureNames)[number];
+
+const activity = "kind = 'activity'";
+const served = `${activity} and served > 0`;
+const position = "kind = 'position'";
+const moment = "kind = 'moment'";
+const total = (column: string, where: string): string => `coalesce(sum(${column}) filter (where ${where}), 0)`;
+const counted = (where: string): string => `count(*) filter (where ${where})`;
+const distinct = (column: string): string => `count(distinct ${column}) filter (where ${served})`;
+
+/**
+ * Every feature, in the order of the query's columns. Only requests that the edge served count as behaviour: anybody can
+ * write a token with somebody else's session in it, but nobody can have it served.
+ */
+export const features: readonly Feature[] = [
+  { name: 'requests', unit: 'requests', meaning: 'All requests with a token of the session', sql: () => total('requests', activity) },
+  { name: 'served', unit: 'requests', meaning: 'Requests answered with content', sql: () => total('served', activity) },
+  { name: 'bytes', unit: 'bytes', meaning: 'Bytes sent in answers with content', sql: () => total('bytes', activity) },
+  { name: 'media', unit: 'requests', meaning: 'Media segments served', sql: () => total('media', activity) },
+  { name: 'cmcdMedia', unit: 'requests', meaning: 'Media segments whose request carried CMCD', sql: () => total('cmcd', activity) },
+  { name: 'toolMedia', unit: 'requests', meaning: 'Media segments served to a downloading tool', sql: () => total('tool', activity) },
+  {
+    name: 'hostingMedia',
+    unit: 'requests',
+    meaning: 'Media segments served to hosting networks',
+    sql: (_dialect, config) =>
+      total('media', `${activity} and (hosting = 1${config.hostingAsns.length > 0 ? ` or asn in (${config.hostingAsns.join(', ')})` : ''})`),
+  },
+  { name: 'refusedToken', unit: 'requests', meaning: 'Refused with 401', sql: () => total('refused_token', activity) },
+  { name: 'refusedRevoked', unit: 'requests', meaning: 'Refused with 403 or 410', sql: () => total('refused_revoked', activity) },
+  { name: 'refusedBlackout', unit: 'requests', meaning: 'Refused with 451', sql: () => total('refused_blackout', activity) },
+  { name: 'failed', unit: 'requests', meaning: 'Answered with 5xx', sql: () => total('failed', activity) },
+  { name: 'firstAt', unit: 'epoch seconds', meaning: 'First request', sql: () => `min(first_at) filter (where ${activity})` },
+  { name: 'lastAt', unit: 'epoch seconds', meaning: 'Last request', sql: () => `max(last_at) filter (where ${activity})` },
+  { name: 'addresses', unit: 'addresses', meaning: 'Distinct addresses', sql: () => distinct('address') },
+  { name: 'networks', unit: 'networks', meaning: 'Distinct networks: /24, /56, a relay as one', sql: () => distinct('place') },
+  { name: 'asns', unit: 'autonomous systems', meaning: 'Distinct autonomous systems', sql: () => distinct('asn') },
+  { name: 'countries', unit: 'countries', meaning: 'Distinct countries', sql: () => distinct('country') },
+  { name: 'agents', unit: 'user agents', meaning: 'Distinct user agents', sql: () => distinct('agent') },
+  { name: 'players', unit: 'players', meaning: 'Distinct CMCD session ids', sql: () => distinct('player') },
+  { name: 'edges', unit: 'edge cities', meaning: 'Distinct edge locations, by city', sql: () => distinct('edge') },
+  { name: 'countryList', unit: 'text', meaning: 'The countries', sql: (dialect) => dialect.distinctList(`case when ${served} then country end`) },
+  {
+    name: 'asnList',
+    unit: 'text',
+    meaning: 'The autonomous systems',
+    sql: (dialect) => dialect.distinctList(`case when ${served} then cast(asn as varchar) end`),
+  },
+  { name: 'positions', unit: 'positions', meaning: 'Places in a content that were fetched', sql: () => counted(position) },
+  {
+    name: 'repeatedPositions',
+    unit: 'positions',
+    meaning: 'Places fetched through several networks within togetherSeconds',
+    sql: (_dialect, config) => counted(`${position} and second_at - first_at <= ${config.togetherSeconds}`),
+  },
+  { name: 'copies', unit: 'fetches', meaning: 'Networks that fetched each place, summed', sql: () => total('networks', position) },
+  { name: 'refetched', unit: 'fetches', meaning: 'Fetches of the same object again through one network', sql: () => total('refetched', position) },
+  { name: 'renditions', unit: 'renditions', meaning: 'Renditions of each place that one network fetched, summed', sql: () => total('renditions', position) },
+  { name: 'mediaMilliseconds', unit: 'ms', meaning: 'Media in the video places whose length CMCD tells', sql: () => total('media_ms', `${position} and track = 'video'`) },
+  { name: 'timedPositions', unit: 'positions', meaning: 'Video places', sql: () => counted(`${position} and track = 'video'`) },
+  { name: 'contents', unit: 'contents', meaning: 'Distinct contents', sql: () => `count(distinct content) filter (where ${position})` },
+  { name: 'moments', unit: 'moments', meaning: 'Moments with media', sql: () => counted(moment) },
+  { name: 'sharedMoments', unit: 'moments', meaning: 'Moments with several networks', sql: () => counted(`${moment} and networks > 1`) },
+  { name: 'mostNetworks', unit: 'networks', meaning: 'Most networks in a moment', sql: () => `coalesce(max(networks) filter (where ${moment}), 0)` },
+  {
+    name: 'distantMoments',
+    unit: 'moments',
+    meaning: 'Moments in which networks played far apart, or different contents',
+    sql: (_dialect, config) =>
+      counted(`${moment} and networks > 1 and (contents_low <> contents_high or playhead_high - playhead_low > ${config.playheadPositions})`),
+  },
+  {
+    name: 'playerMoments',
+    unit: 'moments',
+    meaning: 'Moments with several networks and several CMCD session ids',
+    sql: () => counted(`${moment} and networks > 1 and players_low <> players_high`),
+  },
+  {
+    name: 'countryMoments',
+    unit: 'moments',
+    meaning: 'Moments with several countries',
+    sql: () => counted(`${moment} and networks > 1 and countries_low <> countries_high`),
+  },
+];
+
+/** The numbers of one session in one window. */
+export type FeatureValues = Readonly<Record<Exclude<FeatureName, 'countryList' | 'asnList'>, number>> & {
+  readonly countryList: readonly string[];
+  readonly asnList: readonly number[];
+};
+
+/** One row of the feature query. */
+export interface FeatureRow extends FeatureValues {
+  /** The session as `portcullis revoke session` takes it, or the token id or token hash where a token has none. */
+  readonly session: string;
+  readonly sessionKind: SessionKind;
+  /** The query's own text of the session, by which `places` and `timeline` are asked. */
+  readonly sessionText: string;
+  /** Start of the window, seconds since 1970. */
+  readonly windowStart: number;
+}
+
+/** What the session's text is: our handle, a token's id, or a hash of the token. */
+export type SessionKind = 'session' | 'token' | 'hash';
+
+const kinds: Readonly<Record<string, SessionKind>> = { s: 'session', t: 'token', h: 'hash' };
+
+/** Reads the query's session text (`s:0123…`) into the form that a revocation takes. */
+export function readSession(text: string): { session: string; sessionKind: SessionKind } {
+  const kind = kinds[text.slice(0, 1)] ?? 'hash';
+  const id = text.slice(2);
+  if (kind !== 'hash' && /^(?:[0-9A-F]{2})+$/.test(id) && !(kind === 'session' && id.length !== 32)) {
+    return { session: Buffer.from(id, 'hex').toString('base64url'), sessionKind: kind };
+  }
+  return { session: id, sessionKind: kind };
+}
+
+/** Makes a feature row of a query's answer: an object by column name, as DuckDB or Athena gives it. */
+export function readFeatureRow(row: Readonly<Record<string, unknown>>): FeatureRow {
+  const values: Record<string, unknown> = {};
+  for (const name of featureNames) {
+    const value = row[columnName(name)];
+    if (name === 'countryList') values[name] = list(value);
+    else if (name === 'asnList') values[name] = list(value).map(Number);
+    else values[name] = value === null || value === undefined || value === '' ? 0 : Number(value);
+  }
+  return { ...readSession(String(row['session'])), sessionText: String(row['session']), windowStart: Number(row['window_start']), ...values } as unknown as FeatureRow;
+}
+
+function list(value: unknown): string[] {
+  return typeof value === 'string' && value !== '' ? value.split(',') : [];
+}
+
+/** A feature's column in the query: `repeatedPositions` is `repeated_positions`. */
+export function columnName(name: FeatureName): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** What the sessions of one account did at the same time in one window. */
+export interface AccountRow {
+  readonly subject: string;
+  readonly windowStart: number;
+  /** The account's sessions with media in the window. */
+  readonly sessions: readonly string[];
+  readonly places: number;
+  readonly asns: number;
+  readonly countries: number;
+  readonly edges: number;
+  /** Sessions playing at once, on average. */
+  readonly concurrency: number;
+}
+
+/** Makes an account row of the account query's answer. */
+export function readAccountRow(row: Readonly<Record<string, unknown>>): AccountRow {
+  return {
+    subject: String(row['subject']),
+    windowStart: Number(row['window_start']),
+    sessions: String(row['session_texts'] ?? '')
+      .split('\n')
+      .filter((text) => text !== '')
+      .map((text) => readSession(text).session)
+      .sort(),
+    places: Number(row['places']),
+    asns: Number(row['asns']),
+    countries: Number(row['countries']),
+    edges: Number(row['edges']),
+    concurrency: Number(row['concurrency']),
+  };
+}

@@ -1,0 +1,227 @@
+import type { DetectionConfig } from './config.js';
+import type { Dialect } from './dialect.js';
+import { columnName, features } from './features.js';
+
+/**
+ * The columns of a piece: what the requests of a session come down to before features are made of them. There are three
+ * kinds, told apart by `kind`: `activity` (who asked, from where), `position` (a place in a content, by network) and
+ * `moment` (a few seconds, by network). A column that a kind has no use for is NULL.
+ */
+const keys = [
+  'session', 'window_start', 'place', 'address', 'asn', 'country', 'hosting', 'agent', 'player', 'edge', 'content', 'track', 'position', 'moment',
+] as const;
+type Key = (typeof keys)[number];
+type Kind = 'activity' | 'position' | 'moment';
+
+const keysOf: Readonly<Record<Kind, readonly Key[]>> = {
+  activity: ['session', 'window_start', 'place', 'address', 'asn', 'country', 'hosting', 'agent', 'player', 'edge'],
+  position: ['session', 'window_start', 'place', 'content', 'track', 'position'],
+  moment: ['session', 'window_start', 'place', 'moment'],
+};
+
+const keyTypes: Readonly<Partial<Record<Key, string>>> = {
+  place: 'varchar', address: 'varchar', asn: 'bigint', country: 'varchar', hosting: 'integer', content: 'varchar', track: 'varchar',
+  position: 'bigint', moment: 'bigint',
+};
+
+interface Measure {
+  readonly name: string;
+  readonly kinds: readonly Kind[];
+  /** Over requests. */
+  readonly sql: string;
+  readonly type: string;
+}
+
+const ok = 'status < 400';
+
+/** Measures over the requests of one piece. `status < 400` is what the edge let through. */
+const measures: readonly Measure[] = [
+  { name: 'requests', kinds: ['activity'], type: 'bigint', sql: 'count(*)' },
+  { name: 'served', kinds: ['activity'], type: 'bigint', sql: `count(*) filter (where ${ok})` },
+  { name: 'bytes', kinds: ['activity'], type: 'bigint', sql: `cast(coalesce(sum(bytes) filter (where ${ok}), 0) as bigint)` },
+  { name: 'media', kinds: ['activity'], type: 'bigint', sql: `count(*) filter (where ${ok} and media = 1)` },
+  { name: 'cmcd', kinds: ['activity'], type: 'bigint', sql: `count(*) filter (where ${ok} and media = 1 and cmcd = 1)` },
+  { name: 'tool', kinds: ['activity'], type: 'bigint', sql: `count(*) filter (where ${ok} and media = 1 and tool = 1)` },
+  { name: 'refused_token', kinds: ['activity'], type: 'bigint', sql: 'count(*) filter (where status = 401)' },
+  { name: 'refused_revoked', kinds: ['activity'], type: 'bigint', sql: 'count(*) filter (where status in (403, 410))' },
+  { name: 'refused_blackout', kinds: ['activity'], type: 'bigint', sql: 'count(*) filter (where status = 451)' },
+  { name: 'failed', kinds: ['activity'], type: 'bigint', sql: 'count(*) filter (where status >= 500)' },
+  { name: 'first_at', kinds: ['activity', 'position'], type: 'bigint', sql: 'min(seen_at)' },
+  { name: 'last_at', kinds: ['activity', 'position'], type: 'bigint', sql: 'max(seen_at)' },
+  { name: 'refetched', kinds: ['position'], type: 'bigint', sql: 'count(*) - count(distinct object)' },
+  { name: 'renditions', kinds: ['position'], type: 'bigint', sql: 'count(distinct rendition)' },
+  { name: 'media_ms', kinds: ['position'], type: 'bigint', sql: 'cast(max(duration) as bigint)' },
+  { name: 'players_low', kinds: ['moment'], type: 'hash', sql: 'min(player)' },
+  { name: 'players_high', kinds: ['moment'], type: 'hash', sql: 'max(player)' },
+  { name: 'countries_low', kinds: ['moment'], type: 'varchar', sql: 'min(country)' },
+  { name: 'countries_high', kinds: ['moment'], type: 'varchar', sql: 'max(country)' },
+  { name: 'contents_low', kinds: ['moment'], type: 'varchar', sql: 'min(content)' },
+  { name: 'contents_high', kinds: ['moment'], type: 'varchar', sql: 'max(content)' },
+  { name: 'playhead', kinds: ['moment'], type: 'double', sql: "cast(avg(case when track = 'video' then position end) as double)" },
+];
+
+/** A request that is media with a known place, the only kind that positions and moments are made of. */
+export const placedMedia = `${ok} and media = 1 and position is not null and track <> 'text'`;
+
+const hashType: Readonly<Record<Dialect['name'], string>> = { duckdb: 'ubigint', trino: 'bigint' };
+
+/** The pieces of one kind, from requests already joined with their session. DuckDB makes the kinds one after another. */
+export function piecesOf(dialect: Dialect, kind: Kind, requests: string): string {
+  const group = keysOf[kind];
+  const columns = [
+    `${literalKind(kind)} as kind`,
+    ...keys.map((key) => (group.includes(key) ? key : `${nothing(dialect, keyTypes[key] ?? 'hash')} as ${key}`)),
+    ...measures.map((measure) =>
+      measure.kinds.includes(kind) ? `${measure.sql} as ${measure.name}` : `${nothing(dialect, measure.type)} as ${measure.name}`,
+    ),
+  ];
+  const where = kind === 'activity' ? '' : `\nwhere ${placedMedia}`;
+  return `select ${columns.join(',\n  ')}\nfrom ${requests}${where}\ngroup by ${group.join(', ')}`;
+}
+
+function literalKind(kind: Kind): string {
+  return `'${kind}'`;
+}
+
+function nothing(dialect: Dialect, type: string): string {
+  return `cast(null as ${type === 'hash' ? hashType[dialect.name] : type})`;
+}
+
+/**
+ * All three kinds in one pass over the requests, by grouping sets: Athena bills what it scans, and a table named three
+ * times in one statement is scanned three times.
+ */
+export function piecesAtOnce(requests: string): string {
+  const sets = (['activity', 'position', 'moment'] as const).map((kind) => `(${keysOf[kind].join(', ')}, wanted_${kind})`);
+  const kind =
+    "case when grouping(address) = 0 then 'activity' when grouping(position) = 0 then 'position' else 'moment' end as kind";
+  return [
+    `select ${[kind, ...keys, ...measures.map((measure) => `${measure.sql} as ${measure.name}`)].join(',\n  ')}`,
+    `from (`,
+    `  select *, 1 as wanted_activity, case when ${placedMedia} then 1 else 0 end as wanted_position,`,
+    `    case when ${placedMedia} then 1 else 0 end as wanted_moment`,
+    `  from ${requests}`,
+    `) marked`,
+    `group by grouping sets (${sets.join(', ')})`,
+    `having coalesce(wanted_activity, 0) + coalesce(wanted_position, 0) + coalesce(wanted_moment, 0) = 1`,
+  ].join('\n');
+}
+
+const summed = (name: string): string => `sum(${name}) as ${name}`;
+
+/** Pieces of several networks put together: one row a place of activity, a position, a moment. The engines' common core. */
+export function gathered(dialect: Dialect, pieces: string): string {
+  const group = keys.filter((key) => key !== 'place');
+  return [
+    `select kind, ${group.join(', ')}, max(place) as place, count(*) as networks,`,
+    `  ${['requests', 'served', 'bytes', 'media', 'cmcd', 'tool', 'refused_token', 'refused_revoked', 'refused_blackout', 'failed', 'refetched']
+      .map(summed)
+      .join(', ')},`,
+    `  min(first_at) as first_at, max(last_at) as last_at, ${dialect.secondSmallest('first_at')} as second_at,`,
+    `  max(renditions) as renditions, max(media_ms) as media_ms,`,
+    `  min(players_low) as players_low, max(players_high) as players_high,`,
+    `  min(countries_low) as countries_low, max(countries_high) as countries_high,`,
+    `  min(contents_low) as contents_low, max(contents_high) as contents_high,`,
+    `  min(playhead) as playhead_low, max(playhead) as playhead_high`,
+    `from ${pieces}`,
+    `group by kind, ${group.join(', ')}`,
+  ].join('\n');
+}
+
+/** The features of each session and window, from gathered pieces. The engines' common core. */
+export function featuresOf(dialect: Dialect, config: DetectionConfig, gatheredPieces: string): string {
+  const columns = features.map((feature) => `${feature.sql(dialect, config)} as ${columnName(feature.name)}`);
+  return [`select session, window_start,`, `  ${columns.join(',\n  ')}`, `from ${gatheredPieces}`, `group by session, window_start`].join('\n');
+}
+
+/**
+ * Rows in which some signal speaks at all: the others cannot reach any score, and need not leave the engine. Each test is
+ * the lowest value from which the weight of the same name gives points.
+ */
+export function notable(config: DetectionConfig): string {
+  const { weights, hardRules } = config;
+  const video = 'greatest(timed_positions, 1)';
+  const mediaSeconds = `(media_milliseconds / 1000.0 + case when media_milliseconds = 0 then timed_positions * ${config.segmentSeconds} else 0 end)`;
+  const tests = [
+    `repeated_positions > ${weights.repeatedSegments.from} * greatest(positions, 1)`,
+    `distant_moments > ${weights.distantPlayheads.from} * greatest(moments, 1)`,
+    `player_moments > ${weights.concurrentPlayers.from} * greatest(moments, 1)`,
+    `country_moments > ${weights.countriesAtOnce.from} * greatest(moments, 1)`,
+    `asns > ${weights.autonomousSystems.from}`,
+    `countries > ${weights.countries.from}`,
+    `renditions > ${weights.renditions.from} * ${video}`,
+    `${mediaSeconds} > ${Math.min(weights.pace.from, hardRules.pace || weights.pace.from)} * ${Math.min(30, config.windowSeconds)}`,
+    `hosting_media > ${weights.hosting.from} * greatest(media, 1)`,
+    `tool_media > ${weights.tool.from} * greatest(media, 1)`,
+  ];
+  return `(media >= ${config.evidence.media} and (${tests.join('\n  or ')}))`;
+}
+
+/** The measures of one kind of piece, for an engine that makes pieces in a way of its own. */
+export function requestMeasures(kind: Kind): readonly { readonly name: string; readonly sql: string }[] {
+  return measures.filter((measure) => measure.kinds.includes(kind));
+}
+
+/** The columns of an activity piece whose keys are given by name and whose measures are columns of the same name. */
+export function activityColumns(dialect: Dialect, given: Readonly<Partial<Record<Key, string>>>): string {
+  return [
+    "'activity' as kind",
+    ...keys.map((key) => `${given[key] ?? nothing(dialect, keyTypes[key] ?? 'hash')} as ${key}`),
+    ...measures.map((measure) =>
+      measure.kinds.includes('activity') ? measure.name : `${nothing(dialect, measure.type)} as ${measure.name}`,
+    ),
+  ].join(', ');
+}
+
+/** A segment's number: the last digits of its name before the extension. Initialisation segments have none. */
+const positionExpression = '([0-9]+)[^0-9.]*[.][A-Za-z0-9]+$';
+const audioName = '(?i)(^|[^a-z])(audio|aud|sound|mp4a|aac)([^a-z]|$)';
+const textName = '(?i)(^|[^a-z])(subs?|subtitles?|captions?|text|vtt|wvtt|stpp)([^a-z]|$)';
+
+/** What positions and moments are made of, over requests `r`. */
+export function placedColumns(dialect: Dialect, config: DetectionConfig): string {
+  const name = `(r.rendition || '/' || r.file)`;
+  const track =
+    "case when r.object_type in ('a', 'a%') then 'audio' when r.object_type in ('c', 'c%', 'tt') then 'text' " +
+    "when starts_with(r.object_type, 'v') or r.object_type = 'av' then 'video' " +
+    `when ${dialect.extract(name, audioName, 2)} is not null then 'audio' ` +
+    `when ${dialect.extract(name, textName, 2)} is not null then 'text' else 'video' end`;
+  const position =
+    `case when strpos(lower(r.file), 'init') > 0 or starts_with(r.object_type, 'i') then null ` +
+    `else try_cast(${dialect.extract('r.file', positionExpression, 1)} as bigint) end`;
+  const object = dialect.hash(`r.content || '/' || r.rendition || '/' || r.file || '/' || coalesce(cast(r.range_start as varchar), '')`);
+  return [
+    'r.content',
+    `${track} as track`,
+    `${position} as position`,
+    `${object} as object`,
+    'r.rendition',
+    'r.player',
+    'r.duration',
+    'r.seen_at',
+    `${dialect.quotient('r.seen_at', config.momentSeconds)} as moment`,
+    'r.status',
+    'r.media',
+  ].join(', ');
+}
+
+/** A session counts for its account in a window when it played this long, in seconds. */
+const settledSeconds = 60;
+
+/**
+ * What the sessions of one account do at the same time, from activity pieces that carry a `subject`: each session is put
+ * where most of its media went. `concurrency` is how many played at once on average.
+ */
+export function accountsOf(pieces: string, config: DetectionConfig): string {
+  return [
+    'select subject, window_start, count(*) as sessions, count(distinct place) as places, count(distinct asn) as asns,',
+    '  count(distinct country) as countries, count(distinct edge) as edges,',
+    '  sum(last_at - first_at) / cast(greatest(max(last_at) - min(first_at), 1) as double) as concurrency',
+    'from (',
+    '  select subject, session, window_start, max_by(place, media) as place, max_by(asn, media) as asn, max_by(country, media) as country,',
+    '    max_by(edge, media) as edge, sum(media) as media, min(first_at) as first_at, max(last_at) as last_at',
+    `  from ${pieces} where subject is not null and served > 0 group by subject, session, window_start`,
+    `) settled where media >= ${Math.ceil(config.evidence.media / 2)} and last_at - first_at >= ${Math.min(settledSeconds, config.windowSeconds / 2)}`,
+    `group by subject, window_start having count(distinct place) > ${config.weights.accountPlaces.from}`,
+  ].join('\n');
+}
