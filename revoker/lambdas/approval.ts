@@ -1,0 +1,99 @@
+import { SendTaskSuccessCommand, type SFNClient } from '@aws-sdk/client-sfn';
+import { z } from 'zod';
+import type { Notify } from './notify.js';
+import { PermanentFault, type Handler } from './observe.js';
+import { part, type RunAnswer, type RunBatch, type RunDecision } from './parts.js';
+import type { RunStore } from './runs.js';
+
+const askEvent = z.object({ run: z.string().min(1), token: z.string().min(1) });
+const answerEvent = z.object({
+  run: z.string().min(1),
+  approved: z.boolean(),
+  by: z.string().min(1).max(256),
+  reason: z.string().max(1024).optional(),
+});
+export type AnswerApprovalEvent = z.input<typeof answerEvent>;
+
+export interface ApprovalOptions {
+  readonly runs: RunStore;
+  readonly steps: SFNClient;
+  readonly notify: Notify;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+async function deliver(options: ApprovalOptions, token: string, answer: RunAnswer): Promise<void> {
+  const output = JSON.stringify({ approved: answer.approved, by: answer.by });
+  await options.steps.send(new SendTaskSuccessCommand({ taskToken: token, output }));
+}
+
+/** How often each reason to hold was met. */
+async function reasonsOf(runs: RunStore, run: string, decision: RunDecision): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const number of decision.held) {
+    const batch = await runs.get<RunBatch>(run, part.batch('held', number));
+    for (const why of batch?.why ?? []) counts[why] = (counts[why] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/**
+ * Asks people for an answer. The task token stays in the run's own records: who reads the notification cannot answer
+ * with it. A run that was answered before is answered the same at once.
+ */
+export function askApproval(options: ApprovalOptions): Handler<unknown, { readonly asked: boolean }> {
+  const { runs, notify } = options;
+  return async (given, scope) => {
+    const { run, token } = askEvent.parse(given);
+    const decision = await runs.get<RunDecision>(run, part.decision);
+    if (!decision) throw new PermanentFault(`Run ${run} has no decision to ask about.`);
+    await runs.put(run, part.token, { token });
+    const standing = await runs.get<RunAnswer>(run, part.answer);
+    if (standing) {
+      await deliver(options, token, standing);
+      return { asked: false };
+    }
+    if (await runs.get(run, part.reported('asked'))) return { asked: true };
+    await notify({
+      id: `${run}/asked`,
+      type: 'Portcullis approval needed',
+      detail: { run, actions: decision.heldCount, reasons: await reasonsOf(runs, run, decision) },
+    });
+    await runs.put(run, part.reported('asked'), { at: Math.floor(options.now() / 1000) });
+    scope.log('approval asked', { run, actions: decision.heldCount });
+    scope.count('approvalsAsked');
+    return { asked: true };
+  };
+}
+
+/**
+ * Takes a person's answer: keeps it, then lets the workflow go on. The first answer counts.
+ * An answer after the time was up changes nothing and is told so (`accepted: false`).
+ */
+export function answerApproval(options: ApprovalOptions): Handler<unknown, { readonly accepted: boolean }> {
+  const { runs } = options;
+  return async (given, scope) => {
+    const { run, approved, by, reason } = answerEvent.parse(given);
+    const waiting = await runs.get<{ token: string }>(run, part.token);
+    if (!waiting) throw new PermanentFault(`Run ${run} asks for no approval.`);
+    const at = Math.floor(options.now() / 1000);
+    const mine: RunAnswer = { approved, by, at, ...(reason === undefined ? {} : { reason }) };
+    const answer = await runs.putOnce(run, part.answer, mine);
+    if (answer.approved !== approved) {
+      throw new PermanentFault(`Run ${run} was ${answer.approved ? 'approved' : 'refused'} by ${answer.by} before.`);
+    }
+    if (await runs.get(run, part.reported('answered'))) return { accepted: true };
+    try {
+      await deliver(options, waiting.token, answer);
+    } catch (error) {
+      if (!['TaskTimedOut', 'TaskDoesNotExist'].includes((error as Error).name)) throw error;
+      // Too late: the run went on without it, and a later run under this name must not take it for an answer.
+      await runs.put(run, part.answer, { approved: false, by: `nobody (${by} was late)`, at } satisfies RunAnswer);
+      scope.log('approval came too late', { run });
+      return { accepted: false };
+    }
+    await runs.put(run, part.reported('answered'), { at });
+    scope.log('approval answered', { run, approved });
+    return { accepted: true };
+  };
+}

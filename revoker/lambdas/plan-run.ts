@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { Judge } from './judge.js';
+import { PermanentFault, type Handler } from './observe.js';
+import { part, type RunPlan } from './parts.js';
+import type { RunStore } from './runs.js';
+
+const time = z.iso.datetime({ offset: true });
+const event = z.object({
+  run: z.string().min(1).max(80),
+  input: z.union([
+    z.object({ from: time, to: time, dryRun: z.boolean().optional() }),
+    z.object({ time, dryRun: z.boolean().optional() }),
+  ]),
+});
+export type PlanRunEvent = z.input<typeof event>;
+
+export interface PlanRunAnswer {
+  readonly run: string;
+  readonly query: { readonly text: string; readonly requestToken: string };
+  readonly approvalSeconds: number;
+}
+
+export interface PlanRunOptions {
+  readonly runs: RunStore;
+  readonly judge: Pick<Judge, 'query'>;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Length of a window that a schedule asks for, seconds. */
+  readonly windowSeconds: number;
+  /** How long after the fact the logs are complete, seconds. */
+  readonly delaySeconds: number;
+  /** How long a person has to answer. */
+  readonly approvalSeconds: number;
+}
+
+/** Fixes what a run is about: its window, and the moment that its decisions count from. */
+export function planRun(options: PlanRunOptions): Handler<unknown, PlanRunAnswer> {
+  return async (given, scope) => {
+    const { run, input } = event.parse(given);
+    const seconds = (text: string): number => Math.floor(Date.parse(text) / 1000);
+    const end = 'time' in input ? seconds(input.time) - options.delaySeconds : seconds(input.to);
+    const last = Math.floor(end / options.windowSeconds) * options.windowSeconds;
+    const window =
+      'time' in input ? { from: last - options.windowSeconds, to: last } : { from: seconds(input.from), to: end };
+    if (window.to <= window.from)
+      throw new PermanentFault('The window ends before it begins: "to" must lie after "from".');
+    const plan = await options.runs.putOnce<RunPlan>(run, part.plan, {
+      window,
+      at: Math.floor(options.now() / 1000),
+      dryRun: input.dryRun ?? false,
+    });
+    scope.log('run planned', { run, ...plan.window, dryRun: plan.dryRun });
+    const text = options.judge.query(plan.window);
+    return {
+      run,
+      // Athena takes 32 to 128 characters; the same text under the same run is the same query.
+      query: { text, requestToken: createHash('sha256').update(`${run}\n${text}`).digest('hex') },
+      approvalSeconds: options.approvalSeconds,
+    };
+  };
+}
