@@ -20,7 +20,7 @@ export interface RevokerOptions {
   readonly targets: readonly Target[];
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
-  /** Entries recorded and projected in one go. Default 2,000. */
+  /** Entries recorded and projected in one go. Default 20,000; 2,000 where a target takes them one by one. */
   readonly chunkSize?: number;
 }
 
@@ -31,7 +31,7 @@ export interface Outcome {
   readonly scope: EntryRef['scope'];
   readonly id: string;
   readonly result: ActKind;
-  /** The entry as the ledger has it now. */
+  /** The entry as the ledger has it now; left out of bulk runs. */
   readonly entry?: LedgerEntry;
   /** By target: `done`, or why it is still to come. The ledger has the act in either case. */
   readonly targets: Readonly<Record<string, string>>;
@@ -93,7 +93,8 @@ interface Pending {
 export function createRevoker(options: RevokerOptions): Revoker {
   const { ledger, targets } = options;
   const now = options.now ?? Date.now;
-  const chunkSize = options.chunkSize ?? 2000;
+  // A job that lists its entries must fit an item of the ledger.
+  const chunkSize = options.chunkSize ?? (targets.some((target) => target.needsEntries) ? 2000 : 20_000);
   const storeStates = new Map<string, StoreDescription>();
   const waiting: Pending[] = [];
   let running: Promise<void> | undefined;
@@ -137,7 +138,7 @@ export function createRevoker(options: RevokerOptions): Revoker {
   async function runRound(round: readonly Pending[]): Promise<void> {
     const refs = round.map(({ request }) => (request.kind === 'revoke' ? request.request : request.ref));
     const buckets = [...new Set(refs.flatMap((ref) => edgePlace(ref)?.bucket ?? []))];
-    const needsEntries = targets.some((target) => target.needsEntries) || refs.some((ref) => !edgePlace(ref));
+    const needsEntries = targets.some((target) => target.needsEntries);
     const started = Math.floor(now() / 1000);
     let job: Job = {
       id: jobId(now()),
@@ -164,7 +165,7 @@ export function createRevoker(options: RevokerOptions): Revoker {
     for (const pending of round) {
       const { result, entry } = recorded.get(pending.key) as Recorded;
       const { scope, id } = pending.request.kind === 'revoke' ? pending.request.request : pending.request.ref;
-      pending.resolve({ scope, id, result, targets: states, ...(entry ? { entry } : {}) });
+      pending.resolve({ scope, id, result, targets: states, ...(entry && round.length <= 1000 ? { entry } : {}) });
     }
   }
 

@@ -38,8 +38,10 @@ export interface ProjectionResult {
   readonly store: StoreDescription;
 }
 
-/** From this many buckets on, one pass over the ledger or the store is cheaper than a read for each bucket. */
-const manyBuckets = 256;
+/** From this many buckets on, one pass over the ledger is cheaper than a query for each. */
+const ledgerPassBuckets = 2000;
+/** From this many on, so is one pass over the store, 50 keys a page. */
+const storePassBuckets = 256;
 const parallelReads = 16;
 const maxRefusals = 400;
 const maxOutages = 8;
@@ -132,9 +134,9 @@ async function openSource(
   const now = Math.floor((options.now ?? Date.now)() / 1000);
   const bucketUnits = units.filter((unit) => unit.kind === 'bucket').length;
   // A snapshot is worth its price only while nobody else writes.
-  const whole = bucketUnits >= manyBuckets && refusals < 3;
-  const snapshot = whole ? await readLedger(options.ledger, now) : undefined;
-  const stored = compare && whole ? new Map(await collectPairs(store)) : undefined;
+  const quiet = refusals < 3;
+  const snapshot = quiet && bucketUnits >= ledgerPassBuckets ? await readLedger(options.ledger, now) : undefined;
+  const stored = compare && quiet && bucketUnits >= storePassBuckets ? new Map(await collectPairs(store)) : undefined;
   const desired = new Map<string, readonly (readonly [string, string])[]>();
   const found = new Map<string, string | undefined>();
 
