@@ -89,9 +89,21 @@ export const jwtTypical = request(
   store({}, catPlaces),
 );
 
-/** A token-shaped segment that is no token: what a scanner sends. */
+/** A segment that begins as a CAT does (tags 61 and 17, an array of four, a byte string) and goes on with noise. */
 export const garbage = request(
-  Buffer.from(Array.from({ length: 150 }, (_, place) => (place * 167 + 13) & 255)).toString('base64url'),
+  Buffer.from([
+    0xd8,
+    0x3d,
+    0xd1,
+    0x84,
+    ...Array.from({ length: 146 }, (_, place) => (place * 167 + 64) & 255),
+  ]).toString('base64url'),
+  store({}, catPlaces),
+);
+
+/** A well-formed token under a known kid with a wrong MAC: the dearest thing a stranger can send. */
+export const forged = request(
+  makeCat({ key: Buffer.from('another key of thirty-two bytes!'), kid, claims: typicalClaims }),
   store({}, catPlaces),
 );
 

@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { findEngine, nodeVmHost, repositoryRoot } from '../engine/index.js';
 import { bestMeasure, costOfFunction, costOfHmac, type EdgeRequest, type Measure } from './edge-cost.js';
-import { catTypical, everything, garbage, jwtTypical } from './edge-requests.js';
+import { catTypical, everything, forged, garbage, jwtTypical } from './edge-requests.js';
 import type { BenchFigure } from './figure.js';
 
 interface EdgeCase {
   readonly name: string;
   readonly request: EdgeRequest;
-  /** The verdict that makes the measurement mean what its name says. */
-  readonly verdict: 'passes' | 'refused';
+  /** The reason of refusal that makes the measurement mean what its name says; absent: the request passes. */
+  readonly refusal?: string;
   /** Build profiles that may serve, the first that exists is taken. */
   readonly profiles: readonly string[];
   readonly budget?: number;
@@ -20,7 +20,6 @@ const cases: readonly EdgeCase[] = [
   {
     name: 'edge.catTypical.hmacUnits',
     request: catTypical,
-    verdict: 'passes',
     profiles: ['default'],
     budget: 12,
     what: 'exp, nbf, catu prefix, catm, country; cti and session looked up in buckets of 50 revocations',
@@ -28,7 +27,6 @@ const cases: readonly EdgeCase[] = [
   {
     name: 'edge.jwtTypical.hmacUnits',
     request: jwtTypical,
-    verdict: 'passes',
     profiles: ['default'],
     budget: 10,
     what: 'the same policy as a JWT',
@@ -36,15 +34,21 @@ const cases: readonly EdgeCase[] = [
   {
     name: 'edge.garbage.hmacUnits',
     request: garbage,
-    verdict: 'refused',
+    refusal: 'malformed_token',
     profiles: ['default'],
     budget: 3,
-    what: 'a token-shaped path segment of 200 characters that is no token',
+    what: 'a path segment of 200 characters that begins as a CAT and is none',
+  },
+  {
+    name: 'edge.forged.hmacUnits',
+    request: forged,
+    refusal: 'bad_signature',
+    profiles: ['default'],
+    what: 'the typical CAT with a MAC under another key',
   },
   {
     name: 'edge.everything.hmacUnits',
     request: everything,
-    verdict: 'passes',
     profiles: ['full'],
     what: 'every claim a CloudFront Function can decide, in one CAT',
   },
@@ -61,9 +65,9 @@ export async function bench(): Promise<BenchFigure[]> {
   const measure = await bestMeasure();
   const hmac = await costOfHmac(engine, measure);
   const figures: BenchFigure[] = [];
-  for (const { name, request, verdict, profiles, budget, what } of cases) {
+  for (const { name, request, refusal, profiles, budget, what } of cases) {
     const file = compiledFunction(profiles);
-    await mustBe(verdict, file, request, name);
+    await mustAnswer(refusal, file, request, name);
     const value = (await costOfFunction(engine, measure, file, request)) / hmac;
     const note = `${what}; ${methods[measure]}`;
     const figure = { name, value: Math.round(value * 100) / 100, unit: 'hmac', note };
@@ -79,12 +83,19 @@ function compiledFunction(profiles: readonly string[]): string {
   return file;
 }
 
-/** A refusal costs less than a pass: a benchmark of the wrong verdict would flatter. */
-async function mustBe(verdict: EdgeCase['verdict'], file: string, request: EdgeRequest, name: string): Promise<void> {
+/** A refusal costs less than a pass, and another refusal less than the one meant: the wrong verdict would flatter. */
+async function mustAnswer(
+  refusal: string | undefined,
+  file: string,
+  request: EdgeRequest,
+  name: string,
+): Promise<void> {
   const { event, store, now } = request;
   const [result] = await nodeVmHost().run(file, [{ event, now, store: { entries: store } }]);
   const passed = result?.result?.uri !== undefined;
-  if (passed !== (verdict === 'passes')) {
-    throw new Error(`${name}: the request should be ${verdict} but gave ${JSON.stringify(result).slice(0, 500)}`);
+  const right = refusal === undefined ? passed : !passed && String(result?.result?.body).includes(refusal);
+  if (!right) {
+    const expected = refusal ?? 'to pass';
+    throw new Error(`${name}: expected ${expected}, but the function gave ${JSON.stringify(result).slice(0, 500)}`);
   }
 }

@@ -248,7 +248,7 @@ export async function runInNodeVm(
   options: HostOptions = {},
 ): Promise<HostResult[]> {
   const source = readFileSync(compiledFile, 'utf8').replace(
-    /(^|[;\n])\s*import\s+([\w$]+)\s+from\s*['"]cloudfront['"]\s*;?/,
+    /(^|[;}\n])\s*import\s+([\w$]+)\s+from\s*['"]cloudfront['"]\s*;?/,
     '$1var $2 = cloudfrontModule;',
   );
   const inner = compileFunction(
