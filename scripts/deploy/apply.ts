@@ -244,19 +244,21 @@ export async function waitForDistribution(
   });
 }
 
+type TestAccess = Pick<DeployAccess, 'keyValues' | 'testSuite' | 'testPath'>;
+
 /** The test key and its revoked token, from the first function tested to the last. */
-class TestSession {
+export class TestSession {
   readonly suite: TestSuite;
-  readonly #access: DeployAccess;
+  readonly #access: TestAccess;
   readonly #storeArn: string;
 
-  private constructor(access: DeployAccess, storeArn: string, suite: TestSuite) {
+  private constructor(access: TestAccess, storeArn: string, suite: TestSuite) {
     this.#access = access;
     this.#storeArn = storeArn;
     this.suite = suite;
   }
 
-  static async open(access: DeployAccess, storeArn: string): Promise<TestSession> {
+  static async open(access: TestAccess, storeArn: string): Promise<TestSession> {
     const values = access.keyValues(storeArn);
     const folder = access.testPath.slice(0, access.testPath.lastIndexOf('/') + 1);
     const key = await installTestKey(values, [folder]);
@@ -457,5 +459,3 @@ export function changesPresent(
 ): boolean {
   return changes.every((change) => canonicalJson(currentValue(config, change)) === canonicalJson(change.after));
 }
-
-export { readConfig };

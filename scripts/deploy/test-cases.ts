@@ -115,6 +115,7 @@ export async function testSuite(input: TestCaseInput): Promise<TestSuite> {
     add('wrong place', cell.token, refuse('geo_mismatch'));
     add('forged place', cell.token, refuse('geo_mismatch'), forgedViewer);
   }
+  add('valid, forged headers', valid.token, pass, forgedViewer);
   add('tampered, forged headers', tampered(valid.token), refuse('bad_signature', 'malformed_token'), forgedViewer);
   return { requests, revokedTokenId: revoked.tokenId };
 }
