@@ -1,5 +1,8 @@
 // The headers about the viewer that CloudFront adds, which of them a policy delivers, and how to make it deliver more.
-import type { CachePolicyConfig, OriginRequestPolicyConfig } from '@aws-sdk/client-cloudfront';
+import type { OriginRequestPolicyConfig } from '@aws-sdk/client-cloudfront';
+import { listedHeaders, missingHeaders } from '../../infra/watch/delivered-headers.js';
+
+export { missingHeaders };
 
 /** At most this many headers in one policy (CloudFront quotas, "Policies"). */
 export const maximumPolicyHeaders = 10;
@@ -25,30 +28,6 @@ export function neededHeaders(features: readonly string[]): string[] {
   return [...new Set(features.flatMap((feature) => headersOfFeature[feature] ?? []))].sort();
 }
 
-const lower = (name: string): string => name.toLowerCase();
-
-/** The CloudFront headers among the needed ones that neither policy delivers. */
-export function missingHeaders(
-  needed: readonly string[],
-  cachePolicy: CachePolicyConfig | undefined,
-  originRequestPolicy: OriginRequestPolicyConfig | undefined,
-): string[] {
-  const inCacheKey = cachePolicy?.ParametersInCacheKeyAndForwardedToOrigin?.HeadersConfig;
-  const delivered = new Set([
-    ...(inCacheKey?.HeaderBehavior === 'whitelist' ? (inCacheKey.Headers?.Items ?? []) : []).map(lower),
-    ...listedHeaders(originRequestPolicy).map(lower),
-  ]);
-  return needed.filter((name) => !delivered.has(lower(name)));
-}
-
-/** `allViewer` and `allExcept` pass on what the viewer sent and add none of CloudFront's own. */
-function listedHeaders(policy: OriginRequestPolicyConfig | undefined): readonly string[] {
-  const headers = policy?.HeadersConfig;
-  return headers?.HeaderBehavior === 'whitelist' || headers?.HeaderBehavior === 'allViewerAndWhitelistCloudFront'
-    ? (headers.Headers?.Items ?? [])
-    : [];
-}
-
 export type ExtendedPolicy =
   | { readonly possible: true; readonly config: Omit<OriginRequestPolicyConfig, 'Name'> }
   | { readonly possible: false; readonly reason: string };
@@ -71,8 +50,8 @@ export function extendPolicy(
     };
   }
   const present = listedHeaders(policy);
-  const known = new Set(present.map(lower));
-  const items = [...present, ...headers.filter((name) => !known.has(lower(name)))];
+  const known = new Set(present.map((name) => name.toLowerCase()));
+  const items = [...present, ...headers.filter((name) => !known.has(name.toLowerCase()))];
   if (items.length > maximumPolicyHeaders) {
     return {
       possible: false,

@@ -81,7 +81,7 @@ describe('applying a deployment', () => {
       ['/vod/*', 'FunctionAssociations'],
     ]);
     for (const tree of [before, after]) {
-      const behaviour = settingsOf(tree, '/vod/*') as Record<string, unknown>;
+      const behaviour = settingsOf(tree, '/vod/*') as unknown as Record<string, unknown>;
       delete behaviour['OriginRequestPolicyId'];
       delete behaviour['FunctionAssociations'];
     }

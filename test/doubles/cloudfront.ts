@@ -830,6 +830,15 @@ export async function startCloudFrontDouble(options: CloudFrontDoubleOptions): P
   /** The data plane: handed on to the store's own server. */
   async function forward(request: IncomingMessage, response: ServerResponse, url: URL, body: Buffer): Promise<void> {
     const arn = decodeURIComponent(url.pathname.split('/')[2] ?? '');
+    calls.push(`KeyValueStore ${request.method}`);
+    const fault = double.faults?.({ operation: `KeyValueStore ${request.method}`, call: calls.length });
+    if (fault && !(fault.kind === 'drop' && fault.when === 'after')) {
+      if (fault.kind === 'drop') return void request.socket.destroy();
+      const code = fault.kind === 'throttle' ? 'ThrottlingException' : 'InternalServerException';
+      response.writeHead(fault.kind === 'throttle' ? 429 : 500, { 'x-amzn-errortype': code });
+      response.end(JSON.stringify({ Message: 'Injected' }));
+      return;
+    }
     const plane = dataPlanes.get(arn);
     if (!plane) {
       response.writeHead(404, { 'x-amzn-errortype': 'ResourceNotFoundException', 'content-type': 'application/json' });
@@ -847,6 +856,7 @@ export async function startCloudFrontDouble(options: CloudFrontDoubleOptions): P
       ...(body.length > 0 ? { body: new Uint8Array(body) } : {}),
     });
     const text = await reply.text();
+    if (fault) return void request.socket.destroy();
     const passed: Record<string, string> = { 'content-length': String(Buffer.byteLength(text)) };
     for (const name of ['etag', 'content-type', 'x-amzn-errortype', 'x-amzn-requestid']) {
       const value = reply.headers.get(name);
