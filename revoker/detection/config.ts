@@ -50,8 +50,10 @@ const weightsSchema = z
     renditions: rampSchema({ points: 55, from: 1.5, to: 2.6 }),
     /** Share of the served media that went to hosting networks. */
     hosting: rampSchema({ points: 30, from: 0.2, to: 0.9 }),
-    /** Share of the media requests without CMCD, where the rest of the audience sends it. */
-    missingCmcd: rampSchema({ points: 15, from: 0.5, to: 0.95 }),
+    /** Share of the media requests that lack CMCD which others with the same browser or device send. */
+    missingCmcd: rampSchema({ points: 13, from: 0.4, to: 0.7 }),
+    /** One in how many of the audience's players has the session's user agent: a script carries one copied long ago. */
+    rareAgent: rampSchema({ points: 13, from: 200, to: 600 }),
     /** Share of the media requests by a downloading tool, not a player. */
     tool: rampSchema({ points: 25, from: 0.2, to: 0.9 }),
     /** Places at once from which one account is watched. */

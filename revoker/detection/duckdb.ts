@@ -7,7 +7,7 @@ import type { DetectionConfig } from './config.js';
 import { duckdb, literal } from './dialect.js';
 import { type AccountRow, type FeatureRow, readAccountRow, readFeatureRow, readSession } from './features.js';
 import { mapFields, missingFields } from './fields.js';
-import { accountsOf, activityColumns, featuresOf, gathered, notable, piecesOf, placedColumns, requestMeasures } from './query.js';
+import { accountsOf, activityColumns, expected, featuresOf, gathered, notable, piecesOf, placedColumns, requestMeasures } from './query.js';
 import { type FieldExpressions, requestExpressions, tokenFacts } from './requests.js';
 import type { LogSource, LogSources, SkippedFile } from './sources.js';
 
@@ -139,7 +139,7 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
 
 const requestTable = [
   ['state', 'utinyint'], ['token', 'ubigint'], ['seen_at', 'bigint'], ['address', 'varchar'], ['asn', 'uinteger'], ['country', 'varchar'],
-  ['status', 'usmallint'], ['bytes', 'bigint'], ['agent', 'ubigint'], ['tool', 'utinyint'], ['player', 'ubigint'], ['cmcd', 'utinyint'],
+  ['status', 'usmallint'], ['bytes', 'bigint'], ['agent', 'ubigint'], ['family', 'ubigint'], ['tool', 'utinyint'], ['player', 'ubigint'], ['cmcd', 'utinyint'],
   ['edge', 'ubigint'], ['content', 'varchar'], ['rendition', 'varchar'], ['file', 'varchar'], ['object_type', 'varchar'],
   ['duration', 'uinteger'], ['range_start', 'bigint'], ['media', 'utinyint'],
 ] as const;
@@ -190,6 +190,7 @@ async function loadFiles(connection: DuckDBConnection, source: LogSource, option
     status: `try_cast(${request.status} as usmallint)`,
     bytes: request.bytes,
     agent: request.agent,
+    family: request.family,
     tool: `(${request.tool})::utinyint`,
     player: request.player,
     cmcd: `(${request.cmcd})::utinyint`,
@@ -285,6 +286,13 @@ async function prepare(connection: DuckDBConnection, options: ReadOptions): Prom
   await addressTable(connection, config, options.addresses ?? []);
   await connection.run(activityPieces(config));
   await connection.run(
+    'create table families as select family, cast(sum(cmcd) as double) / sum(media) as cmcd_share from activity group by family having sum(media) > 0',
+  );
+  await connection.run(
+    'create table agents as select agent, (select count(*) from activity where media > 0) / cast(count(*) as double) as one_in ' +
+      'from activity where media > 0 group by agent',
+  );
+  await connection.run(
     `create table crowded as with of_accounts as (select a.*, s.subject from activity a join sessions s using (session)) ${accountsOf('of_accounts', config)}`,
   );
   await connection.run(
@@ -315,11 +323,12 @@ function activityPieces(config: DetectionConfig): string {
       country: 'a.country',
       hosting: 'a.hosting',
       agent: 'p.agent',
+      family: 'p.family',
       player: 'p.player',
       edge: 'p.edge',
-    })} from (select token, ${windowStart(config)} as window_start, address, agent, player, edge, ` +
+    })} from (select token, ${windowStart(config)} as window_start, address, agent, family, player, edge, ` +
     `${measured.map((measure) => `${measure.sql} as ${measure.name}`).join(', ')} from requests r where state = ${usable} ` +
-    `group by token, window_start, address, agent, player, edge) p join holders h using (token) join addresses a using (address)`
+    `group by token, window_start, address, agent, family, player, edge) p join holders h using (token) join addresses a using (address)`
   );
 }
 
@@ -331,10 +340,10 @@ function candidates(config: DetectionConfig, everySession: boolean): string {
   const all = everySession ? 'true' : `session % ${sampleOf} = 0`;
   return (
     `create table candidates as with w as (select session, window_start, count(distinct place) filter (where served > 0) as places, ` +
-    `sum(media) as media, sum(tool) as tool, sum(case when hosting = 1 then media else 0 end) as hosting ` +
-    `from activity group by session, window_start), usual as (select coalesce(quantile_cont(media, 0.75), 0) as media from w where media > 0) ` +
+    `sum(media) as media, sum(cmcd) as cmcd, sum(media * coalesce(cmcd_share, 0)) as expected_cmcd, sum(tool) as tool, max(one_in) as one_in, sum(case when hosting = 1 then media else 0 end) as hosting ` +
+    `from activity left join families using (family) left join agents using (agent) group by session, window_start), usual as (select coalesce(quantile_cont(media, 0.75), 0) as media from w where media > 0) ` +
     `select session, window_start from w, usual where w.media > 0 and (${all} or w.places > 1 or w.media > 1.4 * usual.media ` +
-    `or w.tool > ${config.weights.tool.from} * w.media or w.hosting > ${config.weights.hosting.from} * w.media ` +
+    `or w.expected_cmcd - w.cmcd > ${config.weights.missingCmcd.from} * w.media or w.one_in > ${config.weights.rareAgent.from} or w.tool > ${config.weights.tool.from} * w.media or w.hosting > ${config.weights.hosting.from} * w.media ` +
     'or (session, window_start) in (select session, window_start from crowd))'
   );
 }
@@ -410,7 +419,8 @@ function database(
     async rows({ every = false } = {}) {
       const where = every ? '' : ` where ${notable(config)} or (session, window_start) in (select session, window_start from crowd)`;
       const answer = await connection.runAndReadAll(
-        `with gathered as (${gathered(duckdb, 'pieces')}), features as (${featuresOf(duckdb, config, 'gathered')}), ` +
+        `with gathered as (${gathered(duckdb, 'pieces')}), expected as (${expected('gathered', { families: 'families', agents: 'agents' })}), ` +
+          `features as (${featuresOf(duckdb, config, 'expected')}), ` +
           `chosen as (select * from features${where}) ` +
           'select chosen.* replace (s.session_text as session) from chosen join sessions s on s.session = chosen.session ' +
           'order by window_start, s.session_text',

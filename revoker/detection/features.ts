@@ -11,7 +11,7 @@ export interface Feature {
 }
 
 export const featureNames = [
-  'requests', 'served', 'bytes', 'media', 'cmcdMedia', 'toolMedia', 'hostingMedia', 'refusedToken', 'refusedRevoked', 'refusedBlackout',
+  'requests', 'served', 'bytes', 'media', 'cmcdMedia', 'expectedCmcd', 'agentOneIn', 'toolMedia', 'hostingMedia', 'refusedToken', 'refusedRevoked', 'refusedBlackout',
   'failed', 'firstAt', 'lastAt', 'addresses', 'networks', 'asns', 'countries', 'agents', 'players', 'edges', 'countryList', 'asnList',
   'positions', 'repeatedPositions', 'copies', 'refetched', 'renditions', 'mediaMilliseconds', 'timedPositions',
   'contents', 'moments', 'sharedMoments', 'mostNetworks', 'distantMoments', 'playerMoments', 'countryMoments',
@@ -37,6 +37,18 @@ export const features: readonly Feature[] = [
   { name: 'bytes', unit: 'bytes', meaning: 'Bytes sent in answers with content', sql: () => total('bytes', activity) },
   { name: 'media', unit: 'requests', meaning: 'Media segments served', sql: () => total('media', activity) },
   { name: 'cmcdMedia', unit: 'requests', meaning: 'Media segments whose request carried CMCD', sql: () => total('cmcd', activity) },
+  {
+    name: 'expectedCmcd',
+    unit: 'requests',
+    meaning: 'Media segments that would carry CMCD if the session did as others with its user agents do',
+    sql: () => total('expected_cmcd', activity),
+  },
+  {
+    name: 'agentOneIn',
+    unit: 'players',
+    meaning: 'One in how many players has the rarest user agent of the session',
+    sql: () => `coalesce(max(one_in) filter (where ${activity}), 0)`,
+  },
   { name: 'toolMedia', unit: 'requests', meaning: 'Media segments served to a downloading tool', sql: () => total('tool', activity) },
   {
     name: 'hostingMedia',

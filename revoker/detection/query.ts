@@ -8,13 +8,13 @@ import { columnName, features } from './features.js';
  * `moment` (a few seconds, by network). A column that a kind has no use for is NULL.
  */
 const keys = [
-  'session', 'window_start', 'place', 'address', 'asn', 'country', 'hosting', 'agent', 'player', 'edge', 'content', 'track', 'position', 'moment',
+  'session', 'window_start', 'place', 'address', 'asn', 'country', 'hosting', 'agent', 'family', 'player', 'edge', 'content', 'track', 'position', 'moment',
 ] as const;
 type Key = (typeof keys)[number];
 type Kind = 'activity' | 'position' | 'moment';
 
 const keysOf: Readonly<Record<Kind, readonly Key[]>> = {
-  activity: ['session', 'window_start', 'place', 'address', 'asn', 'country', 'hosting', 'agent', 'player', 'edge'],
+  activity: ['session', 'window_start', 'place', 'address', 'asn', 'country', 'hosting', 'agent', 'family', 'player', 'edge'],
   position: ['session', 'window_start', 'place', 'content', 'track', 'position'],
   moment: ['session', 'window_start', 'place', 'moment'],
 };
@@ -128,6 +128,30 @@ export function gathered(dialect: Dialect, pieces: string): string {
   ].join('\n');
 }
 
+/**
+ * Gathered pieces with what their user agents lead one to expect: `expected_cmcd`, from the share of media requests with
+ * CMCD of everybody on the same browser and platform, and `one_in`, how rare the exact user agent is. Where the pieces are
+ * a part of the audience, `audience` names tables of the whole: (family, cmcd_share) and (agent, one_in); without it the
+ * pieces are the audience.
+ */
+export function expected(gatheredPieces: string, audience?: { readonly families: string; readonly agents: string }): string {
+  if (audience !== undefined) {
+    return (
+      `select g.*, case when g.kind = 'activity' then g.media * coalesce(f.cmcd_share, 0e0) end as expected_cmcd, ` +
+      `case when g.kind = 'activity' and g.media > 0 then e.one_in end as one_in from ${gatheredPieces} g ` +
+      `left join ${audience.families} f on f.family = g.family left join ${audience.agents} e on e.agent = g.agent`
+    );
+  }
+  const family = (column: string): string => `sum(${column}) over (partition by kind, family)`;
+  const played = 'sum(case when media > 0 then 1 else 0 end)';
+  return (
+    `select *, case when kind = 'activity' and ${family('media')} > 0 ` +
+    `then media * cast(${family('cmcd')} as double) / ${family('media')} when kind = 'activity' then 0e0 end as expected_cmcd, ` +
+    `case when kind = 'activity' and media > 0 then ${played} over (partition by kind) / ` +
+    `cast(${played} over (partition by kind, agent) as double) end as one_in from ${gatheredPieces}`
+  );
+}
+
 /** The features of each session and window, from gathered pieces. The engines' common core. */
 export function featuresOf(dialect: Dialect, config: DetectionConfig, gatheredPieces: string): string {
   const columns = features.map((feature) => `${feature.sql(dialect, config)} as ${columnName(feature.name)}`);
@@ -153,6 +177,8 @@ export function notable(config: DetectionConfig): string {
     `${mediaSeconds} > ${Math.min(weights.pace.from, hardRules.pace || weights.pace.from)} * ${Math.min(30, config.windowSeconds)}`,
     `hosting_media > ${weights.hosting.from} * greatest(media, 1)`,
     `tool_media > ${weights.tool.from} * greatest(media, 1)`,
+    `agent_one_in > ${weights.rareAgent.from}`,
+    `expected_cmcd - cmcd_media > ${weights.missingCmcd.from} * greatest(media, 1)`,
   ];
   return `(media >= ${config.evidence.media} and (${tests.join('\n  or ')}))`;
 }

@@ -20,6 +20,8 @@ export interface RequestExpressions {
   readonly token: string;
   readonly publicPath: string;
   readonly agent: string;
+  /** A hash of the browser and platform, without the version. */
+  readonly family: string;
   readonly tool: string;
   /** A hash of the CMCD session id. */
   readonly player: string;
@@ -82,6 +84,7 @@ export function requestExpressions(dialect: Dialect, fields: FieldExpressions, c
     token,
     publicPath: publicPath(path, config.publicPaths),
     agent: dialect.hash(agent),
+    family: dialect.hash(`split_part(${agent}, '/', 2)`),
     tool: `lower(split_part(${agent}, '/', 1)) in (${config.tools.map((tool) => literal(tool.toLowerCase())).join(', ')})`,
     player: hashOrNull(
       dialect,

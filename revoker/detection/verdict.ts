@@ -112,8 +112,9 @@ export function judgeWindow(row: FeatureRow, config: DetectionConfig, usual: Usu
     weigh('hosting', hosting, `${percent(hosting)} of the media went to hosting networks`);
     const tool = share(row.toolMedia, row.media);
     weigh('tool', tool, `${percent(tool)} of the media fetched by a downloading tool`);
-    const silent = 1 - share(row.cmcdMedia, row.media);
-    weigh('missingCmcd', silent, `${percent(silent)} of the media without CMCD, which ${percent(usual.cmcdShare)} of the audience's carries`, usual.cmcdShare);
+    const silent = share(row.expectedCmcd - row.cmcdMedia, row.media);
+    weigh('missingCmcd', silent, `no CMCD, which ${percent(share(row.expectedCmcd, row.media))} of the media of others on the same browser or device carries`);
+    weigh('rareAgent', row.agentOneIn, `a user agent that one player in ${Math.round(row.agentOneIn)} has`);
     const refusals = share(row.refusedToken + row.refusedRevoked + row.refusedBlackout, row.served);
     weigh('refusals', refusals, `${row.refusedToken + row.refusedRevoked + row.refusedBlackout} refusals`, sharing);
     if (hardRules.concurrentNetworks > 0 && row.mostNetworks >= hardRules.concurrentNetworks && sharing > 0) {
