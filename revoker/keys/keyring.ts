@@ -149,9 +149,13 @@ export function createKeyring(options: KeyringOptions): Keyring {
     }
     const standing = await keyOf(kid);
     if (standing) {
-      throw new RevokerError('key_exists', `Key ${kid} exists already (${standing.state}).`, {
-        hint: standing.state === 'retired' ? 'Key ids are never used twice; choose another.' : 'Choose another --kid.',
-      });
+      throw new RevokerError(
+        'key_exists',
+        standing.state === 'retired'
+          ? `Key ${kid} was retired; key ids are never used twice.`
+          : `Key ${kid} exists already (${standing.state}).`,
+        { hint: 'Choose another --kid.' },
+      );
     }
     const secret: SecretKey = { kid, alg: 'HS256', k: Buffer.from(key.secret ?? random(32)).toString('base64url') };
     const value: KeyValue = {

@@ -137,6 +137,8 @@ export function createDynamoLedger(options: DynamoLedgerOptions): Ledger {
   const { table } = options;
   const now = options.now ?? Date.now;
   const historySeconds = (options.historyDays ?? 400) * 86_400;
+  /** Keeps lines of one millisecond in order. */
+  let auditCount = 0;
   const documents = DynamoDBDocumentClient.from(options.client, { marshallOptions: { removeUndefinedValues: true } });
 
   function entryItem(entry: LedgerEntry): Item {
@@ -325,7 +327,8 @@ export function createDynamoLedger(options: DynamoLedgerOptions): Ledger {
       }
     },
     async audit(line) {
-      const moment = String(Math.floor(now())).padStart(16, '0');
+      auditCount += 1;
+      const moment = `${String(Math.floor(now())).padStart(16, '0')}#${String(auditCount).padStart(9, '0')}`;
       await documents.send(
         new PutCommand({
           TableName: table,

@@ -137,6 +137,7 @@ async function openSource(
   const quiet = refusals < 3;
   const snapshot = quiet && bucketUnits >= ledgerPassBuckets ? await readLedger(options.ledger, now) : undefined;
   const stored = compare && quiet && bucketUnits >= storePassBuckets ? new Map(await collectPairs(store)) : undefined;
+  const partsStored = stored && partsByBucket(stored.keys());
   const desired = new Map<string, readonly (readonly [string, string])[]>();
   const found = new Map<string, string | undefined>();
 
@@ -179,13 +180,29 @@ async function openSource(
     existing: (key) => (stored ? stored.get(key) : found.has(key) ? found.get(key) : null),
     extraKeys(unit, from) {
       if (unit.kind === 'key') return from === 0 && (stored ?? found).get(unit.key) !== undefined ? [unit.key] : [];
+      if (partsStored)
+        return (
+          partsStored
+            .get(unit.bucket)
+            ?.filter((part) => part >= from)
+            .map((part) => bucketKey(unit.bucket, part)) ?? []
+        );
       const keys: string[] = [];
-      for (let part = from; (stored ?? found).get(bucketKey(unit.bucket, part)) !== undefined; part += 1) {
+      for (let part = from; found.get(bucketKey(unit.bucket, part)) !== undefined; part += 1) {
         keys.push(bucketKey(unit.bucket, part));
       }
       return keys;
     },
   };
+}
+
+function partsByBucket(keys: Iterable<string>): Map<number, number[]> {
+  const parts = new Map<number, number[]>();
+  for (const key of keys) {
+    const place = parseBucketKey(key);
+    if (place) parts.set(place.bucket, [...(parts.get(place.bucket) ?? []), place.part]);
+  }
+  return parts;
 }
 
 function unitName(unit: Unit): string {

@@ -22,8 +22,10 @@ const shortestToken = 40;
  * path or query parameter, a cookie or a header. Undefined where there is none. The signature is not checked.
  */
 export async function findToken(text: string): Promise<PastedToken | undefined> {
+  const possible = candidates(text);
+  if (possible.length === 0) return undefined;
   const { decode } = await import('@portcullis/tokens/decode');
-  for (const candidate of candidates(text)) {
+  for (const candidate of possible) {
     try {
       const decoded = decode(candidate);
       return {
