@@ -49,15 +49,18 @@ const columnNames: Readonly<Record<string, readonly string[]>> = {
 export function parseAddressCsv(text: string): AddressRange[] {
   const lines = text.split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
   const header = cells(lines[0] ?? '').map((cell) => cell.toLowerCase());
-  const at = (name: string): number => header.findIndex((cell) => (columnNames[name] as readonly string[]).includes(cell));
-  const [network, first, last, asn, country, hosting] = ['network', 'first', 'last', 'asn', 'country', 'hosting'].map(at) as [
-    number, number, number, number, number, number,
-  ];
-  if (network < 0 && (first < 0 || last < 0)) throw new AddressDatabaseError('its header line names neither network nor first and last');
+  const at = (name: string): number =>
+    header.findIndex((cell) => (columnNames[name] as readonly string[]).includes(cell));
+  const [network, first, last, asn, country, hosting] = ['network', 'first', 'last', 'asn', 'country', 'hosting'].map(
+    at,
+  ) as [number, number, number, number, number, number];
+  if (network < 0 && (first < 0 || last < 0))
+    throw new AddressDatabaseError('its header line names neither network nor first and last');
   const ranges: AddressRange[] = [];
   for (const line of lines.slice(1)) {
     const row = cells(line);
-    const range = network >= 0 ? rangeOfNetwork(row[network] ?? '') : rangeOfAddresses(row[first] ?? '', row[last] ?? '');
+    const range =
+      network >= 0 ? rangeOfNetwork(row[network] ?? '') : rangeOfAddresses(row[first] ?? '', row[last] ?? '');
     if (range === undefined) continue;
     const number = Number((row[asn] ?? '').replace(/^AS/i, ''));
     const code = (row[country] ?? '').toUpperCase();
@@ -90,7 +93,11 @@ export function addressToHex(address: string): string | undefined {
   const [head = '', tail, more] = address.split('::');
   if (more !== undefined) return undefined;
   const digits = (text: string): string =>
-    text.split(':').filter((group) => group !== '').map((group) => group.padStart(4, '0')).join('');
+    text
+      .split(':')
+      .filter((group) => group !== '')
+      .map((group) => group.padStart(4, '0'))
+      .join('');
   const left = digits(head);
   const right = digits(tail ?? '');
   if (tail === undefined ? left.length !== 32 : left.length + right.length > 32) return undefined;
@@ -142,7 +149,11 @@ export function placeName(place: string): string {
 }
 
 /** Makes the table of addresses: each once, with its network, autonomous system and country. */
-export async function addressTable(connection: DuckDBConnection, config: DetectionConfig, ranges: readonly AddressRange[]): Promise<void> {
+export async function addressTable(
+  connection: DuckDBConnection,
+  config: DetectionConfig,
+  ranges: readonly AddressRange[],
+): Promise<void> {
   await connection.run(
     'create table ranges (first varchar, last varchar, range_asn bigint, range_country varchar, range_hosting integer)',
   );

@@ -22,7 +22,11 @@ const share = (value: number): z.ZodDefault<z.ZodNumber> => z.number().min(0).ma
 /** How one signal turns into points: none up to `from`, all of `points` at `to`, in proportion between. */
 const rampSchema = (defaults: { points: number; from: number; to: number }) =>
   z
-    .object({ points: points(defaults.points), from: z.number().default(defaults.from), to: z.number().default(defaults.to) })
+    .object({
+      points: points(defaults.points),
+      from: z.number().default(defaults.from),
+      to: z.number().default(defaults.to),
+    })
     .refine((ramp) => ramp.to > ramp.from, { message: 'to must be above from' })
     .prefault({});
 
@@ -111,7 +115,9 @@ const allowListSchema = z
     sessions: z.array(z.string()).default([]),
     subjects: z.array(z.string()).default([]),
     /** Networks in CIDR notation: monitoring probes, partners' proxies, the office. */
-    networks: z.array(z.string().regex(/^[0-9a-fA-F.:]+\/\d{1,3}$/, 'expected a network such as 203.0.113.0/24')).default([]),
+    networks: z
+      .array(z.string().regex(/^[0-9a-fA-F.:]+\/\d{1,3}$/, 'expected a network such as 203.0.113.0/24'))
+      .default([]),
     /** Autonomous systems whose networks count as one: carriers with nationwide NAT, privacy relays. */
     relayAsns: z.array(z.number().int().positive()).default([13335, 36183, 54113, 714]),
   })
@@ -185,9 +191,38 @@ export const detectionConfigSchema = z.object({
   tools: z
     .array(z.string().min(1))
     .default([
-      'lavf', 'ffmpeg', 'libavformat', 'curl', 'wget', 'python-requests', 'python-urllib', 'python', 'aiohttp', 'go-http-client',
-      'streamlink', 'yt-dlp', 'youtube-dl', 'n_m3u8dl-re', 'n_m3u8dl-cli', 'aria2', 'gstreamer', 'gst', 'libcurl', 'java', 'apache-httpclient',
-      'okhttp-downloader', 'node-fetch', 'axios', 'undici', 'scrapy', 'httpx', 'libwww-perl', 'mpv', 'obs', 'nginx', 'restream',
+      'lavf',
+      'ffmpeg',
+      'libavformat',
+      'curl',
+      'wget',
+      'python-requests',
+      'python-urllib',
+      'python',
+      'aiohttp',
+      'go-http-client',
+      'streamlink',
+      'yt-dlp',
+      'youtube-dl',
+      'n_m3u8dl-re',
+      'n_m3u8dl-cli',
+      'aria2',
+      'gstreamer',
+      'gst',
+      'libcurl',
+      'java',
+      'apache-httpclient',
+      'okhttp-downloader',
+      'node-fetch',
+      'axios',
+      'undici',
+      'scrapy',
+      'httpx',
+      'libwww-perl',
+      'mpv',
+      'obs',
+      'nginx',
+      'restream',
     ]),
   weights: weightsSchema,
   actions: actionsSchema,
@@ -201,7 +236,10 @@ export const detectionConfigSchema = z.object({
       /** Whether work that exceeds `memory` may go to a private temporary folder; otherwise the run fails. */
       spill: z.boolean().default(true),
       threads: z.number().int().min(1).default(2),
-      memory: z.string().regex(/^\d+(\.\d+)?(MB|GB|MiB|GiB)$/, 'expected an amount such as 3GB').default('3GB'),
+      memory: z
+        .string()
+        .regex(/^\d+(\.\d+)?(MB|GB|MiB|GiB)$/, 'expected an amount such as 3GB')
+        .default('3GB'),
     })
     .prefault({}),
 });

@@ -76,7 +76,8 @@ function duckdbAddressHex(address: string): string {
   const octets = [1, 2, 3, 4].map((n) => `split_part(${address}, '.', ${n})::utinyint`).join(', ');
   const version4 = `try('00000000000000000000FFFF' || format('{:02X}{:02X}{:02X}{:02X}', ${octets}))`;
   const groups = (text: string): string => `list_filter(string_split(${text}, ':'), lambda x: x <> '')`;
-  const digits = (list: string): string => `array_to_string(list_transform(${list}, lambda x: lpad(upper(x), 4, '0')), '')`;
+  const digits = (list: string): string =>
+    `array_to_string(list_transform(${list}, lambda x: lpad(upper(x), 4, '0')), '')`;
   const head = digits(groups(`split_part(${address}, '::', 1)`));
   const tail = digits(groups(`split_part(${address}, '::', 2)`));
   const version6 =

@@ -7,7 +7,17 @@ import type { DetectionConfig } from './config.js';
 import { duckdb, literal } from './dialect.js';
 import { type AccountRow, type FeatureRow, readAccountRow, readFeatureRow, readSession } from './features.js';
 import { mapFields, missingFields } from './fields.js';
-import { accountsOf, activityColumns, expected, featuresOf, gathered, notable, piecesOf, placedColumns, requestMeasures } from './query.js';
+import {
+  accountsOf,
+  activityColumns,
+  expected,
+  featuresOf,
+  gathered,
+  notable,
+  piecesOf,
+  placedColumns,
+  requestMeasures,
+} from './query.js';
 import { type FieldExpressions, requestExpressions, tokenFacts } from './requests.js';
 import type { LogSource, LogSources, SkippedFile } from './sources.js';
 
@@ -128,7 +138,11 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
     }
     const unreadable = await rejects(connection);
     await prepare(connection, options);
-    const reading = await readingReport(connection, { files: files - (skipped.length - logs.skipped.length), skipped, unreadable });
+    const reading = await readingReport(connection, {
+      files: files - (skipped.length - logs.skipped.length),
+      skipped,
+      unreadable,
+    });
     const audience = await audienceOf(connection);
     return database(connection, config, reading, audience, close);
   } catch (error) {
@@ -138,10 +152,27 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
 }
 
 const requestTable = [
-  ['state', 'utinyint'], ['token', 'ubigint'], ['seen_at', 'bigint'], ['address', 'varchar'], ['asn', 'uinteger'], ['country', 'varchar'],
-  ['status', 'usmallint'], ['bytes', 'bigint'], ['agent', 'ubigint'], ['family', 'ubigint'], ['tool', 'utinyint'], ['player', 'ubigint'], ['cmcd', 'utinyint'],
-  ['edge', 'ubigint'], ['content', 'varchar'], ['rendition', 'varchar'], ['file', 'varchar'], ['object_type', 'varchar'],
-  ['duration', 'uinteger'], ['range_start', 'bigint'], ['media', 'utinyint'],
+  ['state', 'utinyint'],
+  ['token', 'ubigint'],
+  ['seen_at', 'bigint'],
+  ['address', 'varchar'],
+  ['asn', 'uinteger'],
+  ['country', 'varchar'],
+  ['status', 'usmallint'],
+  ['bytes', 'bigint'],
+  ['agent', 'ubigint'],
+  ['family', 'ubigint'],
+  ['tool', 'utinyint'],
+  ['player', 'ubigint'],
+  ['cmcd', 'utinyint'],
+  ['edge', 'ubigint'],
+  ['content', 'varchar'],
+  ['rendition', 'varchar'],
+  ['file', 'varchar'],
+  ['object_type', 'varchar'],
+  ['duration', 'uinteger'],
+  ['range_start', 'bigint'],
+  ['media', 'utinyint'],
 ] as const;
 
 /** States of a record. */
@@ -210,10 +241,14 @@ async function loadFiles(connection: DuckDBConnection, source: LogSource, option
     `case when seen_at is null or status is null or address is null or address in ('', '-') then ${bad} ` +
     `when seen_at > ${now + config.clockSkewSeconds} then ${future} ` +
     `when token_text is null or not readable or public_path then ${untokened} else ${usable} end`;
-  const kept = requestTable.map(([name]) => (name === 'state' ? `${state} as state` : name === 'token' ? 'hash(token_text) as token' : name));
+  const kept = requestTable.map(([name]) =>
+    name === 'state' ? `${state} as state` : name === 'token' ? 'hash(token_text) as token' : name,
+  );
   await connection.run('begin transaction');
   try {
-    await connection.run(`insert into requests select ${kept.join(', ')} from (select ${select.join(', ')} from ${from}) lines`);
+    await connection.run(
+      `insert into requests select ${kept.join(', ')} from (select ${select.join(', ')} from ${from}) lines`,
+    );
     await connection.run(
       `insert into tokens select hash(token_text), any_value(token_text) from (select ${request.token} as token_text from ${again.from}) lines ` +
         `where token_text is not null group by hash(token_text)`,
@@ -226,7 +261,11 @@ async function loadFiles(connection: DuckDBConnection, source: LogSource, option
 }
 
 /** The scan of a source's files, and each field in it as text. */
-async function scanOf(connection: DuckDBConnection, source: LogSource, keepRejects = false): Promise<{ from: string; fields: FieldExpressions }> {
+async function scanOf(
+  connection: DuckDBConnection,
+  source: LogSource,
+  keepRejects = false,
+): Promise<{ from: string; fields: FieldExpressions }> {
   const files = `[${source.files.map(literal).join(', ')}]`;
   const compression = source.compressed ? `, compression = 'gzip'` : '';
   const struct = `{${source.columns.map((column) => `${literal(column)}: 'VARCHAR'`).join(', ')}}`;
@@ -254,7 +293,10 @@ async function scanOf(connection: DuckDBConnection, source: LogSource, keepRejec
 function expressions(columns: readonly string[], typed = false): FieldExpressions {
   const found = mapFields(columns);
   return Object.fromEntries(
-    Object.entries(found).map(([field, column]) => [field, typed ? `cast(${duckdb.column(column)} as varchar)` : duckdb.column(column)]),
+    Object.entries(found).map(([field, column]) => [
+      field,
+      typed ? `cast(${duckdb.column(column)} as varchar)` : duckdb.column(column),
+    ]),
   );
 }
 
@@ -282,7 +324,9 @@ async function prepare(connection: DuckDBConnection, options: ReadOptions): Prom
     'create table sessions as select (row_number() over ())::uinteger as session, session_text, any_value(token) as token, ' +
       'any_value(subject) as subject from token_sessions group by session_text',
   );
-  await connection.run('create table holders as select t.token, s.session from token_sessions t join sessions s using (session_text)');
+  await connection.run(
+    'create table holders as select t.token, s.session from token_sessions t join sessions s using (session_text)',
+  );
   await addressTable(connection, config, options.addresses ?? []);
   await connection.run(activityPieces(config));
   await connection.run(
@@ -303,7 +347,9 @@ async function prepare(connection: DuckDBConnection, options: ReadOptions): Prom
   await connection.run(placedRequests(config));
   await connection.run(`create table pieces as ${piecesOf(duckdb, 'position', 'placed')}`);
   await connection.run(`insert into pieces ${piecesOf(duckdb, 'moment', 'placed')}`);
-  await connection.run('insert into pieces select a.* from activity a semi join candidates c using (session, window_start)');
+  await connection.run(
+    'insert into pieces select a.* from activity a semi join candidates c using (session, window_start)',
+  );
 }
 
 function windowStart(config: DetectionConfig): string {
@@ -417,7 +463,9 @@ function database(
     audience,
     close,
     async rows({ every = false } = {}) {
-      const where = every ? '' : ` where ${notable(config)} or (session, window_start) in (select session, window_start from crowd)`;
+      const where = every
+        ? ''
+        : ` where ${notable(config)} or (session, window_start) in (select session, window_start from crowd)`;
       const answer = await connection.runAndReadAll(
         `with gathered as (${gathered(duckdb, 'pieces')}), expected as (${expected('gathered', { families: 'families', agents: 'agents' })}), ` +
           `features as (${featuresOf(duckdb, config, 'expected')}), ` +
@@ -429,7 +477,7 @@ function database(
     },
     async accounts() {
       const answer = await connection.runAndReadAll(
-        "select c.*, (select string_agg(s.session_text, chr(10)) from crowd w join sessions s using (session) " +
+        'select c.*, (select string_agg(s.session_text, chr(10)) from crowd w join sessions s using (session) ' +
           'where w.subject = c.subject and w.window_start = c.window_start) as session_texts from crowded c order by window_start, subject',
       );
       return answer.getRowObjectsJson().map((row) => readAccountRow(row));

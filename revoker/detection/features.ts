@@ -11,10 +11,44 @@ export interface Feature {
 }
 
 export const featureNames = [
-  'requests', 'served', 'bytes', 'media', 'cmcdMedia', 'expectedCmcd', 'agentOneIn', 'toolMedia', 'hostingMedia', 'refusedToken', 'refusedRevoked', 'refusedBlackout',
-  'failed', 'firstAt', 'lastAt', 'addresses', 'networks', 'asns', 'countries', 'agents', 'players', 'edges', 'countryList', 'asnList',
-  'positions', 'repeatedPositions', 'copies', 'refetched', 'renditions', 'mediaMilliseconds', 'timedPositions',
-  'contents', 'moments', 'sharedMoments', 'mostNetworks', 'distantMoments', 'playerMoments', 'countryMoments',
+  'requests',
+  'served',
+  'bytes',
+  'media',
+  'cmcdMedia',
+  'expectedCmcd',
+  'agentOneIn',
+  'toolMedia',
+  'hostingMedia',
+  'refusedToken',
+  'refusedRevoked',
+  'refusedBlackout',
+  'failed',
+  'firstAt',
+  'lastAt',
+  'addresses',
+  'networks',
+  'asns',
+  'countries',
+  'agents',
+  'players',
+  'edges',
+  'countryList',
+  'asnList',
+  'positions',
+  'repeatedPositions',
+  'copies',
+  'refetched',
+  'renditions',
+  'mediaMilliseconds',
+  'timedPositions',
+  'contents',
+  'moments',
+  'sharedMoments',
+  'mostNetworks',
+  'distantMoments',
+  'playerMoments',
+  'countryMoments',
 ] as const;
 
 export type FeatureName = (typeof featureNames)[number];
@@ -32,11 +66,21 @@ const distinct = (column: string): string => `count(distinct ${column}) filter (
  * write a token with somebody else's session in it, but nobody can have it served.
  */
 export const features: readonly Feature[] = [
-  { name: 'requests', unit: 'requests', meaning: 'All requests with a token of the session', sql: () => total('requests', activity) },
+  {
+    name: 'requests',
+    unit: 'requests',
+    meaning: 'All requests with a token of the session',
+    sql: () => total('requests', activity),
+  },
   { name: 'served', unit: 'requests', meaning: 'Requests answered with content', sql: () => total('served', activity) },
   { name: 'bytes', unit: 'bytes', meaning: 'Bytes sent in answers with content', sql: () => total('bytes', activity) },
   { name: 'media', unit: 'requests', meaning: 'Media segments served', sql: () => total('media', activity) },
-  { name: 'cmcdMedia', unit: 'requests', meaning: 'Media segments whose request carried CMCD', sql: () => total('cmcd', activity) },
+  {
+    name: 'cmcdMedia',
+    unit: 'requests',
+    meaning: 'Media segments whose request carried CMCD',
+    sql: () => total('cmcd', activity),
+  },
   {
     name: 'expectedCmcd',
     unit: 'requests',
@@ -49,56 +93,141 @@ export const features: readonly Feature[] = [
     meaning: 'One in how many players has the rarest user agent of the session',
     sql: () => `coalesce(max(one_in) filter (where ${activity}), 0)`,
   },
-  { name: 'toolMedia', unit: 'requests', meaning: 'Media segments served to a downloading tool', sql: () => total('tool', activity) },
+  {
+    name: 'toolMedia',
+    unit: 'requests',
+    meaning: 'Media segments served to a downloading tool',
+    sql: () => total('tool', activity),
+  },
   {
     name: 'hostingMedia',
     unit: 'requests',
     meaning: 'Media segments served to hosting networks',
     sql: (_dialect, config) =>
-      total('media', `${activity} and (hosting = 1${config.hostingAsns.length > 0 ? ` or asn in (${config.hostingAsns.join(', ')})` : ''})`),
+      total(
+        'media',
+        `${activity} and (hosting = 1${config.hostingAsns.length > 0 ? ` or asn in (${config.hostingAsns.join(', ')})` : ''})`,
+      ),
   },
   { name: 'refusedToken', unit: 'requests', meaning: 'Refused with 401', sql: () => total('refused_token', activity) },
-  { name: 'refusedRevoked', unit: 'requests', meaning: 'Refused with 403 or 410', sql: () => total('refused_revoked', activity) },
-  { name: 'refusedBlackout', unit: 'requests', meaning: 'Refused with 451', sql: () => total('refused_blackout', activity) },
+  {
+    name: 'refusedRevoked',
+    unit: 'requests',
+    meaning: 'Refused with 403 or 410',
+    sql: () => total('refused_revoked', activity),
+  },
+  {
+    name: 'refusedBlackout',
+    unit: 'requests',
+    meaning: 'Refused with 451',
+    sql: () => total('refused_blackout', activity),
+  },
   { name: 'failed', unit: 'requests', meaning: 'Answered with 5xx', sql: () => total('failed', activity) },
-  { name: 'firstAt', unit: 'epoch seconds', meaning: 'First request', sql: () => `min(first_at) filter (where ${activity})` },
-  { name: 'lastAt', unit: 'epoch seconds', meaning: 'Last request', sql: () => `max(last_at) filter (where ${activity})` },
+  {
+    name: 'firstAt',
+    unit: 'epoch seconds',
+    meaning: 'First request',
+    sql: () => `min(first_at) filter (where ${activity})`,
+  },
+  {
+    name: 'lastAt',
+    unit: 'epoch seconds',
+    meaning: 'Last request',
+    sql: () => `max(last_at) filter (where ${activity})`,
+  },
   { name: 'addresses', unit: 'addresses', meaning: 'Distinct addresses', sql: () => distinct('address') },
-  { name: 'networks', unit: 'networks', meaning: 'Distinct networks: /24, /56, a relay as one', sql: () => distinct('place') },
+  {
+    name: 'networks',
+    unit: 'networks',
+    meaning: 'Distinct networks: /24, /56, a relay as one',
+    sql: () => distinct('place'),
+  },
   { name: 'asns', unit: 'autonomous systems', meaning: 'Distinct autonomous systems', sql: () => distinct('asn') },
   { name: 'countries', unit: 'countries', meaning: 'Distinct countries', sql: () => distinct('country') },
   { name: 'agents', unit: 'user agents', meaning: 'Distinct user agents', sql: () => distinct('agent') },
   { name: 'players', unit: 'players', meaning: 'Distinct CMCD session ids', sql: () => distinct('player') },
   { name: 'edges', unit: 'edge cities', meaning: 'Distinct edge locations, by city', sql: () => distinct('edge') },
-  { name: 'countryList', unit: 'text', meaning: 'The countries', sql: (dialect) => dialect.distinctList(`case when ${served} then country end`) },
+  {
+    name: 'countryList',
+    unit: 'text',
+    meaning: 'The countries',
+    sql: (dialect) => dialect.distinctList(`case when ${served} then country end`),
+  },
   {
     name: 'asnList',
     unit: 'text',
     meaning: 'The autonomous systems',
     sql: (dialect) => dialect.distinctList(`case when ${served} then cast(asn as varchar) end`),
   },
-  { name: 'positions', unit: 'positions', meaning: 'Places in a content that were fetched', sql: () => counted(position) },
+  {
+    name: 'positions',
+    unit: 'positions',
+    meaning: 'Places in a content that were fetched',
+    sql: () => counted(position),
+  },
   {
     name: 'repeatedPositions',
     unit: 'positions',
     meaning: 'Places fetched through several networks within togetherSeconds',
     sql: (_dialect, config) => counted(`${position} and second_at - first_at <= ${config.togetherSeconds}`),
   },
-  { name: 'copies', unit: 'fetches', meaning: 'Networks that fetched each place, summed', sql: () => total('networks', position) },
-  { name: 'refetched', unit: 'fetches', meaning: 'Fetches of the same object again through one network', sql: () => total('refetched', position) },
-  { name: 'renditions', unit: 'renditions', meaning: 'Renditions of each place that one network fetched, summed', sql: () => total('renditions', position) },
-  { name: 'mediaMilliseconds', unit: 'ms', meaning: 'Media in the video places whose length CMCD tells', sql: () => total('media_ms', `${position} and track = 'video'`) },
-  { name: 'timedPositions', unit: 'positions', meaning: 'Video places', sql: () => counted(`${position} and track = 'video'`) },
-  { name: 'contents', unit: 'contents', meaning: 'Distinct contents', sql: () => `count(distinct content) filter (where ${position})` },
+  {
+    name: 'copies',
+    unit: 'fetches',
+    meaning: 'Networks that fetched each place, summed',
+    sql: () => total('networks', position),
+  },
+  {
+    name: 'refetched',
+    unit: 'fetches',
+    meaning: 'Fetches of the same object again through one network',
+    sql: () => total('refetched', position),
+  },
+  {
+    name: 'renditions',
+    unit: 'renditions',
+    meaning: 'Renditions of each place that one network fetched, summed',
+    sql: () => total('renditions', position),
+  },
+  {
+    name: 'mediaMilliseconds',
+    unit: 'ms',
+    meaning: 'Media in the video places whose length CMCD tells',
+    sql: () => total('media_ms', `${position} and track = 'video'`),
+  },
+  {
+    name: 'timedPositions',
+    unit: 'positions',
+    meaning: 'Video places',
+    sql: () => counted(`${position} and track = 'video'`),
+  },
+  {
+    name: 'contents',
+    unit: 'contents',
+    meaning: 'Distinct contents',
+    sql: () => `count(distinct content) filter (where ${position})`,
+  },
   { name: 'moments', unit: 'moments', meaning: 'Moments with media', sql: () => counted(moment) },
-  { name: 'sharedMoments', unit: 'moments', meaning: 'Moments with several networks', sql: () => counted(`${moment} and networks > 1`) },
-  { name: 'mostNetworks', unit: 'networks', meaning: 'Most networks in a moment', sql: () => `coalesce(max(networks) filter (where ${moment}), 0)` },
+  {
+    name: 'sharedMoments',
+    unit: 'moments',
+    meaning: 'Moments with several networks',
+    sql: () => counted(`${moment} and networks > 1`),
+  },
+  {
+    name: 'mostNetworks',
+    unit: 'networks',
+    meaning: 'Most networks in a moment',
+    sql: () => `coalesce(max(networks) filter (where ${moment}), 0)`,
+  },
   {
     name: 'distantMoments',
     unit: 'moments',
     meaning: 'Moments in which networks played far apart, or different contents',
     sql: (_dialect, config) =>
-      counted(`${moment} and networks > 1 and (contents_low <> contents_high or playhead_high - playhead_low > ${config.playheadPositions})`),
+      counted(
+        `${moment} and networks > 1 and (contents_low <> contents_high or playhead_high - playhead_low > ${config.playheadPositions})`,
+      ),
   },
   {
     name: 'playerMoments',
@@ -155,7 +284,12 @@ export function readFeatureRow(row: Readonly<Record<string, unknown>>): FeatureR
     else if (name === 'asnList') values[name] = list(value).map(Number);
     else values[name] = value === null || value === undefined || value === '' ? 0 : Number(value);
   }
-  return { ...readSession(String(row['session'])), sessionText: String(row['session']), windowStart: Number(row['window_start']), ...values } as unknown as FeatureRow;
+  return {
+    ...readSession(String(row['session'])),
+    sessionText: String(row['session']),
+    windowStart: Number(row['window_start']),
+    ...values,
+  } as unknown as FeatureRow;
 }
 
 function list(value: unknown): string[] {

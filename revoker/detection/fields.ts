@@ -1,7 +1,25 @@
 /** The fields of an access log that the detector reads, by one name each. */
 export type LogField =
-  | 'timestamp' | 'timestamp-ms' | 'date' | 'time' | 'address' | 'status' | 'bytes' | 'method' | 'path' | 'query' | 'agent' | 'cookie'
-  | 'headers' | 'edge' | 'asn' | 'country' | 'range-start' | 'cmcd-session' | 'cmcd-type' | 'cmcd-duration';
+  | 'timestamp'
+  | 'timestamp-ms'
+  | 'date'
+  | 'time'
+  | 'address'
+  | 'status'
+  | 'bytes'
+  | 'method'
+  | 'path'
+  | 'query'
+  | 'agent'
+  | 'cookie'
+  | 'headers'
+  | 'edge'
+  | 'asn'
+  | 'country'
+  | 'range-start'
+  | 'cmcd-session'
+  | 'cmcd-type'
+  | 'cmcd-duration';
 
 /**
  * The names under which CloudFront's logs carry each field, after `normaliseFieldName`: standard logs v1 and v2 and
@@ -32,7 +50,10 @@ export const fieldNames: Readonly<Record<LogField, readonly string[]>> = {
 
 /** Lower case, every run of other characters one hyphen: `cs(User-Agent)`, `cs_user_agent` and `cs-user-agent` are one. */
 export function normaliseFieldName(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '');
+  return name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '');
 }
 
 /** Which column, as the log spells it, carries each field. */

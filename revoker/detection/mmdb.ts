@@ -66,11 +66,15 @@ function record(file: Buffer, at: number, bits: number, side: 0 | 1): number {
   if (bits === 24) return file.readUIntBE(at + side * 3, 3);
   if (bits === 32) return file.readUInt32BE(at + side * 4);
   const middle = file[at + 3] as number;
-  return side === 0 ? ((middle >> 4) << 24) | file.readUIntBE(at, 3) : ((middle & 15) << 24) | file.readUIntBE(at + 4, 3);
+  return side === 0
+    ? ((middle >> 4) << 24) | file.readUIntBE(at, 3)
+    : ((middle & 15) << 24) | file.readUIntBE(at + 4, 3);
 }
 
 function readFacts(value: Value): Omit<AddressRange, 'first' | 'last'> {
-  const asn = Number(member(value, 'autonomous_system_number') ?? String(member(value, 'asn') ?? '').replace(/^AS/i, ''));
+  const asn = Number(
+    member(value, 'autonomous_system_number') ?? String(member(value, 'asn') ?? '').replace(/^AS/i, ''),
+  );
   const country = member(value, 'country', 'iso_code') ?? member(value, 'country_code') ?? member(value, 'country');
   return {
     asn: Number.isInteger(asn) && asn > 0 ? asn : undefined,
@@ -97,7 +101,9 @@ function decodeAt(file: Buffer, at: number, base: number, depth: number): { valu
     const extra = (control >> 3) & 3;
     const bytes = file.readUIntBE(at, extra + 1);
     const pointer =
-      extra === 3 ? bytes : ((control & 7) * 2 ** (8 * (extra + 1)) + bytes) + (extra === 1 ? 2048 : extra === 2 ? 526_336 : 0);
+      extra === 3
+        ? bytes
+        : (control & 7) * 2 ** (8 * (extra + 1)) + bytes + (extra === 1 ? 2048 : extra === 2 ? 526_336 : 0);
     return { value: decodeAt(file, base + pointer, base, depth + 1).value, next: at + extra + 1 };
   }
   if (type === 0) type = 7 + (file[at++] as number);

@@ -8,20 +8,53 @@ import { columnName, features } from './features.js';
  * `moment` (a few seconds, by network). A column that a kind has no use for is NULL.
  */
 const keys = [
-  'session', 'window_start', 'place', 'address', 'asn', 'country', 'hosting', 'agent', 'family', 'player', 'edge', 'content', 'track', 'position', 'moment',
+  'session',
+  'window_start',
+  'place',
+  'address',
+  'asn',
+  'country',
+  'hosting',
+  'agent',
+  'family',
+  'player',
+  'edge',
+  'content',
+  'track',
+  'position',
+  'moment',
 ] as const;
 type Key = (typeof keys)[number];
 type Kind = 'activity' | 'position' | 'moment';
 
 const keysOf: Readonly<Record<Kind, readonly Key[]>> = {
-  activity: ['session', 'window_start', 'place', 'address', 'asn', 'country', 'hosting', 'agent', 'family', 'player', 'edge'],
+  activity: [
+    'session',
+    'window_start',
+    'place',
+    'address',
+    'asn',
+    'country',
+    'hosting',
+    'agent',
+    'family',
+    'player',
+    'edge',
+  ],
   position: ['session', 'window_start', 'place', 'content', 'track', 'position'],
   moment: ['session', 'window_start', 'place', 'moment'],
 };
 
 const keyTypes: Readonly<Partial<Record<Key, string>>> = {
-  place: 'varchar', address: 'varchar', asn: 'bigint', country: 'varchar', hosting: 'integer', content: 'varchar', track: 'varchar',
-  position: 'bigint', moment: 'bigint',
+  place: 'varchar',
+  address: 'varchar',
+  asn: 'bigint',
+  country: 'varchar',
+  hosting: 'integer',
+  content: 'varchar',
+  track: 'varchar',
+  position: 'bigint',
+  moment: 'bigint',
 };
 
 interface Measure {
@@ -38,10 +71,25 @@ const ok = 'status < 400';
 const measures: readonly Measure[] = [
   { name: 'requests', kinds: ['activity'], type: 'bigint', sql: 'count(*)' },
   { name: 'served', kinds: ['activity'], type: 'bigint', sql: `count(*) filter (where ${ok})` },
-  { name: 'bytes', kinds: ['activity'], type: 'bigint', sql: `cast(coalesce(sum(bytes) filter (where ${ok}), 0) as bigint)` },
+  {
+    name: 'bytes',
+    kinds: ['activity'],
+    type: 'bigint',
+    sql: `cast(coalesce(sum(bytes) filter (where ${ok}), 0) as bigint)`,
+  },
   { name: 'media', kinds: ['activity'], type: 'bigint', sql: `count(*) filter (where ${ok} and media = 1)` },
-  { name: 'cmcd', kinds: ['activity'], type: 'bigint', sql: `count(*) filter (where ${ok} and media = 1 and cmcd = 1)` },
-  { name: 'tool', kinds: ['activity'], type: 'bigint', sql: `count(*) filter (where ${ok} and media = 1 and tool = 1)` },
+  {
+    name: 'cmcd',
+    kinds: ['activity'],
+    type: 'bigint',
+    sql: `count(*) filter (where ${ok} and media = 1 and cmcd = 1)`,
+  },
+  {
+    name: 'tool',
+    kinds: ['activity'],
+    type: 'bigint',
+    sql: `count(*) filter (where ${ok} and media = 1 and tool = 1)`,
+  },
   { name: 'refused_token', kinds: ['activity'], type: 'bigint', sql: 'count(*) filter (where status = 401)' },
   { name: 'refused_revoked', kinds: ['activity'], type: 'bigint', sql: 'count(*) filter (where status in (403, 410))' },
   { name: 'refused_blackout', kinds: ['activity'], type: 'bigint', sql: 'count(*) filter (where status = 451)' },
@@ -57,7 +105,12 @@ const measures: readonly Measure[] = [
   { name: 'countries_high', kinds: ['moment'], type: 'varchar', sql: 'max(country)' },
   { name: 'contents_low', kinds: ['moment'], type: 'varchar', sql: 'min(content)' },
   { name: 'contents_high', kinds: ['moment'], type: 'varchar', sql: 'max(content)' },
-  { name: 'playhead', kinds: ['moment'], type: 'double', sql: "cast(avg(case when track = 'video' then position end) as double)" },
+  {
+    name: 'playhead',
+    kinds: ['moment'],
+    type: 'double',
+    sql: "cast(avg(case when track = 'video' then position end) as double)",
+  },
 ];
 
 /** A request that is media with a known place, the only kind that positions and moments are made of. */
@@ -72,7 +125,9 @@ export function piecesOf(dialect: Dialect, kind: Kind, requests: string): string
     `${literalKind(kind)} as kind`,
     ...keys.map((key) => (group.includes(key) ? key : `${nothing(dialect, keyTypes[key] ?? 'hash')} as ${key}`)),
     ...measures.map((measure) =>
-      measure.kinds.includes(kind) ? `${measure.sql} as ${measure.name}` : `${nothing(dialect, measure.type)} as ${measure.name}`,
+      measure.kinds.includes(kind)
+        ? `${measure.sql} as ${measure.name}`
+        : `${nothing(dialect, measure.type)} as ${measure.name}`,
     ),
   ];
   const where = kind === 'activity' ? '' : `\nwhere ${placedMedia}`;
@@ -92,7 +147,9 @@ function nothing(dialect: Dialect, type: string): string {
  * times in one statement is scanned three times.
  */
 export function piecesAtOnce(requests: string): string {
-  const sets = (['activity', 'position', 'moment'] as const).map((kind) => `(${keysOf[kind].join(', ')}, wanted_${kind})`);
+  const sets = (['activity', 'position', 'moment'] as const).map(
+    (kind) => `(${keysOf[kind].join(', ')}, wanted_${kind})`,
+  );
   const kind =
     "case when grouping(address) = 0 then 'activity' when grouping(position) = 0 then 'position' else 'moment' end as kind";
   return [
@@ -114,7 +171,19 @@ export function gathered(dialect: Dialect, pieces: string): string {
   const group = keys.filter((key) => key !== 'place');
   return [
     `select kind, ${group.join(', ')}, max(place) as place, count(*) as networks,`,
-    `  ${['requests', 'served', 'bytes', 'media', 'cmcd', 'tool', 'refused_token', 'refused_revoked', 'refused_blackout', 'failed', 'refetched']
+    `  ${[
+      'requests',
+      'served',
+      'bytes',
+      'media',
+      'cmcd',
+      'tool',
+      'refused_token',
+      'refused_revoked',
+      'refused_blackout',
+      'failed',
+      'refetched',
+    ]
       .map(summed)
       .join(', ')},`,
     `  min(first_at) as first_at, max(last_at) as last_at, ${dialect.secondSmallest('first_at')} as second_at,`,
@@ -134,7 +203,10 @@ export function gathered(dialect: Dialect, pieces: string): string {
  * a part of the audience, `audience` names tables of the whole: (family, cmcd_share) and (agent, one_in); without it the
  * pieces are the audience.
  */
-export function expected(gatheredPieces: string, audience?: { readonly families: string; readonly agents: string }): string {
+export function expected(
+  gatheredPieces: string,
+  audience?: { readonly families: string; readonly agents: string },
+): string {
   if (audience !== undefined) {
     return (
       `select g.*, case when g.kind = 'activity' then g.media * coalesce(f.cmcd_share, 0e0) end as expected_cmcd, ` +
@@ -155,7 +227,12 @@ export function expected(gatheredPieces: string, audience?: { readonly families:
 /** The features of each session and window, from gathered pieces. The engines' common core. */
 export function featuresOf(dialect: Dialect, config: DetectionConfig, gatheredPieces: string): string {
   const columns = features.map((feature) => `${feature.sql(dialect, config)} as ${columnName(feature.name)}`);
-  return [`select session, window_start,`, `  ${columns.join(',\n  ')}`, `from ${gatheredPieces}`, `group by session, window_start`].join('\n');
+  return [
+    `select session, window_start,`,
+    `  ${columns.join(',\n  ')}`,
+    `from ${gatheredPieces}`,
+    `group by session, window_start`,
+  ].join('\n');
 }
 
 /**
@@ -215,7 +292,9 @@ export function placedColumns(dialect: Dialect, config: DetectionConfig): string
   const position =
     `case when strpos(lower(r.file), 'init') > 0 or starts_with(r.object_type, 'i') then null ` +
     `else try_cast(${dialect.extract('r.file', positionExpression, 1)} as bigint) end`;
-  const object = dialect.hash(`r.content || '/' || r.rendition || '/' || r.file || '/' || coalesce(cast(r.range_start as varchar), '')`);
+  const object = dialect.hash(
+    `r.content || '/' || r.rendition || '/' || r.file || '/' || coalesce(cast(r.range_start as varchar), '')`,
+  );
   return [
     'r.content',
     `${track} as track`,

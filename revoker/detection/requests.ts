@@ -38,7 +38,22 @@ export interface RequestExpressions {
 
 /** A shorter text than this is no token: the shortest signed one is far longer. */
 const shortestToken = 40;
-const mediaExtensions = ['m4s', 'ts', 'mp4', 'm4v', 'm4a', 'cmfv', 'cmfa', 'cmft', 'aac', 'm2ts', 'webm', 'mp3', 'ac3', 'ec3'];
+const mediaExtensions = [
+  'm4s',
+  'ts',
+  'mp4',
+  'm4v',
+  'm4a',
+  'cmfv',
+  'cmfa',
+  'cmft',
+  'aac',
+  'm2ts',
+  'webm',
+  'mp3',
+  'ac3',
+  'ec3',
+];
 const tokenCharacters = '[A-Za-z0-9_.-]+';
 
 /** Which path segment (as `split_part` counts, the part before the first slash being 1) holds the token. */
@@ -56,7 +71,11 @@ function isPath(placement: LogPlacement): placement is LogPlacement & { kind: 'p
 }
 
 /** The requests of a log, one expression a column, with no token outside `token`. */
-export function requestExpressions(dialect: Dialect, fields: FieldExpressions, config: DetectionConfig): RequestExpressions {
+export function requestExpressions(
+  dialect: Dialect,
+  fields: FieldExpressions,
+  config: DetectionConfig,
+): RequestExpressions {
   const path = fields.path ?? 'cast(null as varchar)';
   const present = (field: LogField): string | undefined => {
     const expression = fields[field];
@@ -70,11 +89,14 @@ export function requestExpressions(dialect: Dialect, fields: FieldExpressions, c
   const token = tokenExpression(dialect, fields, config);
   const extension = `lower(${dialect.partFromEnd(file, '.', 1)})`;
   return {
-    at: coalesce([
-      fields.timestamp && `cast(floor(try_cast(${fields.timestamp} as double)) as bigint)`,
-      fields['timestamp-ms'] && dialect.quotient(`try_cast(${fields['timestamp-ms']} as bigint)`, 1000),
-      fields.date && fields.time && dialect.epochOf(fields.date, fields.time),
-    ], 'bigint'),
+    at: coalesce(
+      [
+        fields.timestamp && `cast(floor(try_cast(${fields.timestamp} as double)) as bigint)`,
+        fields['timestamp-ms'] && dialect.quotient(`try_cast(${fields['timestamp-ms']} as bigint)`, 1000),
+        fields.date && fields.time && dialect.epochOf(fields.date, fields.time),
+      ],
+      'bigint',
+    ),
     address: fields.address ?? 'cast(null as varchar)',
     asn: fields.asn === undefined ? 'cast(null as bigint)' : `try_cast(${fields.asn} as bigint)`,
     country: fields.country === undefined ? 'cast(null as varchar)' : `nullif(nullif(${fields.country}, '-'), '')`,
@@ -88,7 +110,10 @@ export function requestExpressions(dialect: Dialect, fields: FieldExpressions, c
     tool: `lower(split_part(${agent}, '/', 1)) in (${config.tools.map((tool) => literal(tool.toLowerCase())).join(', ')})`,
     player: hashOrNull(
       dialect,
-      coalesce([present('cmcd-session'), query && `nullif(split_part(split_part(${query}, 'sid%3D%22', 2), '%22', 1), '')`], 'varchar'),
+      coalesce(
+        [present('cmcd-session'), query && `nullif(split_part(split_part(${query}, 'sid%3D%22', 2), '%22', 1), '')`],
+        'varchar',
+      ),
     ),
     cmcd: disjunction([
       present('cmcd-session') && `${present('cmcd-session')} is not null`,
@@ -108,7 +133,8 @@ export function requestExpressions(dialect: Dialect, fields: FieldExpressions, c
       ],
       'integer',
     ),
-    rangeStart: fields['range-start'] === undefined ? 'cast(null as bigint)' : `try_cast(${fields['range-start']} as bigint)`,
+    rangeStart:
+      fields['range-start'] === undefined ? 'cast(null as bigint)' : `try_cast(${fields['range-start']} as bigint)`,
     media: `coalesce(${extension} in (${mediaExtensions.map(literal).join(', ')}), false)`,
   };
 }
@@ -141,7 +167,9 @@ function publicPath(path: string, paths: readonly string[]): string {
 /** The last path segment without its path parameters, which may be a token. */
 function partOfLast(dialect: Dialect, path: string, config: DetectionConfig): string {
   const last = dialect.partFromEnd(path, '/', 1);
-  return config.placements.some((placement) => placement.kind === 'path-parameter') ? `split_part(${last}, ';', 1)` : last;
+  return config.placements.some((placement) => placement.kind === 'path-parameter')
+    ? `split_part(${last}, ';', 1)`
+    : last;
 }
 
 function pathToken(dialect: Dialect, path: string, placement: LogPlacement & { kind: 'path' }): string {
@@ -175,7 +203,11 @@ function tokenExpression(dialect: Dialect, fields: FieldExpressions, config: Det
       }
     } else if (fields.headers !== undefined) {
       found.push(
-        dialect.extract(fields.headers, `(?i)(common-access-token|authorization)(:|%3A)(%20| )*(Bearer(%20| )+)?(${tokenCharacters})`, 6),
+        dialect.extract(
+          fields.headers,
+          `(?i)(common-access-token|authorization)(:|%3A)(%20| )*(Bearer(%20| )+)?(${tokenCharacters})`,
+          6,
+        ),
       );
     }
   }
@@ -207,7 +239,9 @@ function contentExpression(dialect: Dialect, path: string, file: string, config:
 
 function renditionExpression(dialect: Dialect, path: string, config: DetectionConfig): string {
   const folder = dialect.partFromEnd(path, '/', 2);
-  const stripped = config.placements.some((placement) => placement.kind === 'path-parameter') ? `split_part(${folder}, ';', 1)` : folder;
+  const stripped = config.placements.some((placement) => placement.kind === 'path-parameter')
+    ? `split_part(${folder}, ';', 1)`
+    : folder;
   return `case when length(${folder}) < ${shortestToken} then ${stripped} else '' end`;
 }
 
@@ -247,7 +281,8 @@ export function tokenFacts(dialect: Dialect, relation: string, keep: readonly st
     json: `case when ${jwt} then ${dialect.textOfBase64Url(dialect.part('text', '.', 2))} end`,
   });
   from = stage(from, {
-    protected_at: "case when starts_with(hex, 'D83DD1') or starts_with(hex, 'D83DD2') then 9 when starts_with(hex, 'D1') or starts_with(hex, 'D2') then 5 end",
+    protected_at:
+      "case when starts_with(hex, 'D83DD1') or starts_with(hex, 'D83DD2') then 9 when starts_with(hex, 'D1') or starts_with(hex, 'D2') then 5 end",
   });
   const header = stringLength(dialect, 'hex', 'protected_at', 0x40);
   from = stage(from, { unprotected_at: `protected_at + ${header.header} + ${header.body}` });
@@ -261,14 +296,16 @@ export function tokenFacts(dialect: Dialect, relation: string, keep: readonly st
     claims_at: `payload_at + ${payload.header}`,
   });
   from = stage(from, {
-    issuer_at: "claims_at + case when substr(hex, claims_at, 2) = 'B8' then 4 when substr(hex, claims_at, 1) in ('A', 'B') then 2 end",
+    issuer_at:
+      "claims_at + case when substr(hex, claims_at, 2) = 'B8' then 4 when substr(hex, claims_at, 1) in ('A', 'B') then 2 end",
   });
   const issuer = stringLength(dialect, 'hex', 'issuer_at + 2', 0x60);
   from = stage(from, {
     subject_at: `case when substr(hex, issuer_at, 2) = '01' then issuer_at + 2 + ${issuer.header} + ${issuer.body} else issuer_at end`,
   });
   const subject = stringLength(dialect, 'hex', 'subject_at + 2', 0x60);
-  const end = '(?:3A00010001(?:1A[0-9A-F]{8}|1B[0-9A-F]{16}))?(?:5820[0-9A-F]{64}|5840[0-9A-F]{128}|590[0-9A-F][0-9A-F]{2}[0-9A-F]+)$';
+  const end =
+    '(?:3A00010001(?:1A[0-9A-F]{8}|1B[0-9A-F]{16}))?(?:5820[0-9A-F]{64}|5840[0-9A-F]{128}|590[0-9A-F][0-9A-F]{2}[0-9A-F]+)$';
   from = stage(from, {
     cat_subject: `case when substr(hex, subject_at, 2) = '02' then ${dialect.textOfHex(
       `substr(hex, subject_at + 2 + ${subject.header}, ${subject.body})`,

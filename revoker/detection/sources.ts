@@ -64,7 +64,11 @@ export async function findLogs(places: readonly string[], fields?: readonly stri
       skipped.push({ file, why: `cannot be opened (${(error as NodeJS.ErrnoException).code ?? 'unknown'})` });
     }
   }
-  return { sources: [...groups.values()].map(({ source, files: members }) => ({ ...source, files: members })), skipped, bytes };
+  return {
+    sources: [...groups.values()].map(({ source, files: members }) => ({ ...source, files: members })),
+    skipped,
+    bytes,
+  };
 }
 
 async function expand(place: string): Promise<string[]> {
@@ -72,7 +76,9 @@ async function expand(place: string): Promise<string[]> {
   if (found?.isFile()) return [resolve(place)];
   if (found?.isDirectory()) {
     const entries = await readdir(place, { recursive: true, withFileTypes: true });
-    return entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.')).map((entry) => resolve(join(entry.parentPath, entry.name)));
+    return entries
+      .filter((entry) => entry.isFile() && !entry.name.startsWith('.'))
+      .map((entry) => resolve(join(entry.parentPath, entry.name)));
   }
   if (!wildcard.test(place)) throw new LogSourceError(`${place}: no such file or folder`);
   return globFiles(place);

@@ -78,7 +78,12 @@ export function paceOf(row: FeatureRow, config: DetectionConfig, usual: Usual): 
  * hand-over spread one playback over networks, each segment fetched once. Sharing repeats the same segments through
  * several networks, or plays at several places at once; so that is what gives the points, and the rest adds to it.
  */
-export function judgeWindow(row: FeatureRow, config: DetectionConfig, usual: Usual, account?: AccountRow): WindowVerdict {
+export function judgeWindow(
+  row: FeatureRow,
+  config: DetectionConfig,
+  usual: Usual,
+  account?: AccountRow,
+): WindowVerdict {
   const { weights, hardRules, evidence } = config;
   const found: Contribution[] = [];
   const add = (signal: Signal, value: number, points: number, reason: string): void => {
@@ -95,7 +100,11 @@ export function judgeWindow(row: FeatureRow, config: DetectionConfig, usual: Usu
     const players = row.playerMoments >= evidence.moments ? share(row.playerMoments, row.moments) : 0;
     const countries = row.countryMoments >= evidence.moments ? share(row.countryMoments, row.moments) : 0;
     sharing = Math.max(onRamp(repeated, weights.repeatedSegments), onRamp(distant, weights.distantPlayheads));
-    weigh('repeatedSegments', repeated, `${percent(repeated)} of the segments fetched again through other networks within ${config.togetherSeconds} s`);
+    weigh(
+      'repeatedSegments',
+      repeated,
+      `${percent(repeated)} of the segments fetched again through other networks within ${config.togetherSeconds} s`,
+    );
     weigh('distantPlayheads', distant, `networks played at different places in ${percent(distant)} of the time`);
     weigh('concurrentNetworks', row.mostNetworks, `${row.mostNetworks} networks at once`, sharing);
     weigh('concurrentPlayers', players, `several players in several networks ${percent(players)} of the time`);
@@ -113,22 +122,40 @@ export function judgeWindow(row: FeatureRow, config: DetectionConfig, usual: Usu
     const tool = share(row.toolMedia, row.media);
     weigh('tool', tool, `${percent(tool)} of the media fetched by a downloading tool`);
     const silent = share(row.expectedCmcd - row.cmcdMedia, row.media);
-    weigh('missingCmcd', silent, `no CMCD, which ${percent(share(row.expectedCmcd, row.media))} of the media of others on the same browser or device carries`);
+    weigh(
+      'missingCmcd',
+      silent,
+      `no CMCD, which ${percent(share(row.expectedCmcd, row.media))} of the media of others on the same browser or device carries`,
+    );
     weigh('rareAgent', row.agentOneIn, `a user agent that one player in ${Math.round(row.agentOneIn)} has`);
     const refusals = share(row.refusedToken + row.refusedRevoked + row.refusedBlackout, row.served);
     weigh('refusals', refusals, `${row.refusedToken + row.refusedRevoked + row.refusedBlackout} refusals`, sharing);
     if (hardRules.concurrentNetworks > 0 && row.mostNetworks >= hardRules.concurrentNetworks && sharing > 0) {
-      add('hardRule', row.mostNetworks, config.threshold, `rule: ${row.mostNetworks} networks at once, ${hardRules.concurrentNetworks} are the limit`);
+      add(
+        'hardRule',
+        row.mostNetworks,
+        config.threshold,
+        `rule: ${row.mostNetworks} networks at once, ${hardRules.concurrentNetworks} are the limit`,
+      );
     }
     if (hardRules.countriesPerWindow > 0 && row.countries >= hardRules.countriesPerWindow) {
-      add('hardRule', row.countries, config.threshold, `rule: ${row.countries} countries in one window, ${hardRules.countriesPerWindow} are the limit`);
+      add(
+        'hardRule',
+        row.countries,
+        config.threshold,
+        `rule: ${row.countries} countries in one window, ${hardRules.countriesPerWindow} are the limit`,
+      );
     }
     if (hardRules.pace > 0 && pace >= hardRules.pace) {
       add('hardRule', pace, config.threshold, `rule: ${round(pace)} times real time, ${hardRules.pace} is the limit`);
     }
   }
   if (account !== undefined && account.concurrency >= config.weights.accountPlaces.from) {
-    weigh('accountPlaces', account.places, `its account was watched from ${account.places} places at once (${account.asns} autonomous systems, ${account.countries} countries)`);
+    weigh(
+      'accountPlaces',
+      account.places,
+      `its account was watched from ${account.places} places at once (${account.asns} autonomous systems, ${account.countries} countries)`,
+    );
   }
   found.sort((a, b) => b.points - a.points);
   const score = Math.min(100, round(found.reduce((sum, contribution) => sum + contribution.points, 0)));

@@ -1,0 +1,224 @@
+import type { DetectionConfig } from './config.js';
+import { type Dialect, literal, trino } from './dialect.js';
+import type { LogField } from './fields.js';
+import { fieldNames } from './fields.js';
+import { placeExpression } from './addresses.js';
+import { accountsOf, expected, featuresOf, gathered, notable, piecesAtOnce, placedColumns } from './query.js';
+import { type FieldExpressions, requestExpressions, tokenFacts } from './requests.js';
+
+/** A table of access logs in the lake. */
+export interface LogTable {
+  readonly database: string;
+  readonly table: string;
+  /** The table's columns for the fields; default: CloudFront's names with underscores (`cs_uri_stem`). */
+  readonly columns?: Partial<Record<LogField, string>>;
+  /**
+   * How the table is partitioned by time: columns in falling size, each with how a moment of it is written. Default:
+   * `year`, `month`, `day`, `hour` in UTC, as CloudFront's standard logs v2 lay them out.
+   */
+  readonly partitions?: readonly PartitionColumn[];
+}
+
+export interface PartitionColumn {
+  readonly column: string;
+  readonly unit: 'year' | 'month' | 'day' | 'hour' | 'date' | 'datehour';
+}
+
+/** A stretch of time, seconds since 1970; `to` is not in it. */
+export interface Stretch {
+  readonly from: number;
+  readonly to: number;
+}
+
+const defaultPartitions: readonly PartitionColumn[] = [
+  { column: 'year', unit: 'year' },
+  { column: 'month', unit: 'month' },
+  { column: 'day', unit: 'day' },
+  { column: 'hour', unit: 'hour' },
+];
+
+/** A log may be delivered this long after the request, into a later partition than its own time names, in hours. */
+const lateHours = 1;
+
+/** A query that would read too much, or a name that is none. */
+export class AthenaQueryError extends Error {
+  readonly code = 'athena_query';
+}
+
+function name(text: string): string {
+  if (!/^[A-Za-z_][A-Za-z0-9_-]{0,127}$/.test(text))
+    throw new AthenaQueryError(`${JSON.stringify(text)} is no name of a database, table or column`);
+  return trino.column(text);
+}
+
+function hoursOf({ from, to }: Stretch): number[] {
+  const hour = 3600;
+  const hours: number[] = [];
+  for (let at = Math.floor(from / hour); at <= Math.floor((to - 1) / hour) + lateHours; at++) hours.push(at * hour);
+  return hours;
+}
+
+/** A query over a longer stretch would scan a lake by mistake. */
+const longestStretch = 48 * 3600;
+
+/** The partitions that hold a stretch, as a condition on partition columns alone, so that nothing else is scanned. */
+export function partitionCondition(
+  stretch: Stretch,
+  partitions: readonly PartitionColumn[] = defaultPartitions,
+): string {
+  if (!(stretch.to > stretch.from)) throw new AthenaQueryError('the stretch of time is empty');
+  if (stretch.to - stretch.from > longestStretch)
+    throw new AthenaQueryError(`a stretch of more than ${longestStretch / 3600} hours in one query: ask in parts`);
+  const alternatives = hoursOf(stretch).map((at) => {
+    const iso = new Date(at * 1000).toISOString();
+    const text: Record<PartitionColumn['unit'], string> = {
+      year: iso.slice(0, 4),
+      month: iso.slice(5, 7),
+      day: iso.slice(8, 10),
+      hour: iso.slice(11, 13),
+      date: iso.slice(0, 10),
+      datehour: `${iso.slice(0, 10).replaceAll('-', '/')}/${iso.slice(11, 13)}`,
+    };
+    return partitions.map(({ column, unit }) => `${name(column)} = ${literal(text[unit])}`).join(' and ');
+  });
+  return `(${[...new Set(alternatives)].map((alternative) => `(${alternative})`).join('\n  or ')})`;
+}
+
+function columnsOf(table: LogTable): FieldExpressions {
+  const columns: Record<string, string> = {};
+  for (const field of Object.keys(fieldNames) as LogField[]) {
+    const given = table.columns?.[field];
+    if (table.columns !== undefined && given === undefined) continue;
+    const column = given ?? (fieldNames[field][0] as string).replaceAll('-', '_');
+    columns[field] = `cast(l.${name(column)} as varchar)`;
+  }
+  return columns;
+}
+
+/** The columns that CloudFront's standard logs v2 have, where the table does not say otherwise. */
+export const standardTable: Pick<Required<LogTable>, 'columns'> = {
+  columns: {
+    date: 'date',
+    time: 'time',
+    address: 'c_ip',
+    status: 'sc_status',
+    bytes: 'sc_bytes',
+    method: 'cs_method',
+    path: 'cs_uri_stem',
+    query: 'cs_uri_query',
+    agent: 'cs_user_agent',
+    cookie: 'cs_cookie',
+    edge: 'x_edge_location',
+    asn: 'asn',
+    country: 'c_country',
+    'range-start': 'sc_range_start',
+  },
+};
+
+/**
+ * Every request of a stretch with its session, network and place in the content: the Athena side of what DuckDB makes of
+ * files in several steps. `dialect` is Trino's; tests pass one in which single functions are replaced.
+ */
+export function athenaRequests(
+  config: DetectionConfig,
+  table: LogTable,
+  stretch: Stretch,
+  dialect: Dialect = trino,
+): string {
+  const request = requestExpressions(dialect, columnsOf({ ...standardTable, ...table }), config);
+  const lines =
+    `select ${request.token} as text, ${request.at} as seen_at, ${request.address} as address, ${request.asn} as asn,\n` +
+    `    case when length(${request.country}) = 2 then upper(${request.country}) end as country,\n` +
+    `    ${request.status} as status, ${request.bytes} as bytes, ${request.agent} as agent, ${request.family} as family,\n` +
+    `    case when ${request.tool} then 1 else 0 end as tool, ${request.player} as player, case when ${request.cmcd} then 1 else 0 end as cmcd,\n` +
+    `    ${request.edge} as edge, ${request.content} as content, ${request.rendition} as rendition, ${request.file} as file,\n` +
+    `    ${request.objectType} as object_type, ${request.duration} as duration, ${request.rangeStart} as range_start,\n` +
+    `    case when ${request.media} then 1 else 0 end as media\n` +
+    `  from ${name(table.database)}.${name(table.table)} l\n` +
+    `  where ${partitionCondition(stretch, table.partitions)}\n` +
+    `    and ${request.readable} and not ${request.publicPath}`;
+  const kept = [
+    'seen_at',
+    'address',
+    'asn',
+    'country',
+    'status',
+    'bytes',
+    'agent',
+    'family',
+    'tool',
+    'player',
+    'cmcd',
+    'edge',
+    'content',
+    'rendition',
+    'file',
+    'object_type',
+    'duration',
+    'range_start',
+    'media',
+  ];
+  const hosting =
+    config.hostingAsns.length > 0 ? `case when r.asn in (${config.hostingAsns.join(', ')}) then 1 else 0 end` : '0';
+  return (
+    `select r.session_text as session, r.subject, ${dialect.quotient('r.seen_at', config.windowSeconds)} * ${config.windowSeconds} as window_start,\n` +
+    `  ${placeExpression(`(${dialect.addressHex('r.address')})`, 'r.asn', config)} as place, r.address, r.asn, r.country, ${hosting} as hosting,\n` +
+    `  r.agent, r.family, r.edge, r.bytes, r.tool, r.cmcd, ${placedColumns(dialect, config)}\n` +
+    `from (${tokenFacts(dialect, `(${lines}) lines`, kept)}) r\n` +
+    `where r.seen_at >= ${stretch.from} and r.seen_at < ${stretch.to} and r.status is not null and r.address is not null`
+  );
+}
+
+function checked({ from, to }: Stretch): Stretch {
+  if (!Number.isInteger(from) || !Number.isInteger(to))
+    throw new AthenaQueryError('a stretch of time is given in whole seconds since 1970');
+  return { from, to };
+}
+
+/**
+ * The feature query for Athena (engine version 3): one scan of the partitions that hold the stretch, one row for each
+ * session and window in which some signal speaks, and with every row the sessions of the whole stretch
+ * (`audience_sessions`), the share of media with CMCD and the mean length of a segment.
+ *
+ * @throws {AthenaQueryError} for a stretch that is empty or longer than two days, or a name that is none.
+ */
+export function athenaQuery(
+  config: DetectionConfig,
+  table: LogTable,
+  stretch: Stretch,
+  options: { dialect?: Dialect; every?: boolean } = {},
+): string {
+  const dialect = options.dialect ?? trino;
+  return [
+    `with requests as (\n${athenaRequests(config, table, checked(stretch), dialect)}\n),`,
+    `pieces as (\n${piecesAtOnce('requests')}\n),`,
+    `gathered as (\n${gathered(dialect, 'pieces')}\n),`,
+    `expected as (\n${expected('gathered')}\n),`,
+    `features as (\n${featuresOf(dialect, config, 'expected')}\n),`,
+    `audience as (`,
+    `select *, count(*) over () as audience_rows, sum(case when first_row = 1 then 1 else 0 end) over () as audience_sessions,`,
+    `  sum(cmcd_media) over () as audience_cmcd, sum(media) over () as audience_media`,
+    `from (select *, row_number() over (partition by session order by window_start) as first_row from features) numbered`,
+    `)`,
+    `select * from audience${options.every ? '' : ` where ${notable(config)}`}`,
+    `order by window_start, session`,
+  ].join('\n');
+}
+
+/** Accounts that are watched from many places at once: a second scan of the same partitions, for an own schedule. */
+export function athenaAccountQuery(
+  config: DetectionConfig,
+  table: LogTable,
+  stretch: Stretch,
+  dialect: Dialect = trino,
+): string {
+  return [
+    `with requests as (\n${athenaRequests(config, table, checked(stretch), dialect)}\n),`,
+    'activity as (',
+    'select subject, session, window_start, place, asn, country, edge, count(*) filter (where status < 400) as served,',
+    '  count(*) filter (where status < 400 and media = 1) as media, min(seen_at) as first_at, max(seen_at) as last_at',
+    'from requests where subject is not null group by subject, session, window_start, place, asn, country, edge',
+    ')',
+    accountsOf('activity', config),
+  ].join('\n');
+}
