@@ -1,0 +1,120 @@
+import { parseToken } from './core/gate.js';
+import type { Reason } from './core/reasons.js';
+import type { ParsedToken } from './core/token.js';
+import { importHmac, nodeCrypto, synchronousHmac, webCryptoParameters } from './crypto-backend.js';
+import { TokensError } from './errors.js';
+import { importAsymmetricKey, keyIdText, secretOf, type HmacKey, type VerificationKey } from './keys.js';
+
+/** A token that is not genuine: `code` is a reason of the closed list, such as `bad_signature`. */
+export class SignatureError extends TokensError {
+  constructor(code: Reason, message: string) {
+    super(code, message);
+  }
+}
+
+/** Checks one token's MAC or signature; at once where the runtime can, else as a promise. */
+export type SignatureCheck = (token: ParsedToken) => boolean | Promise<boolean>;
+
+const checks = new WeakMap<object, SignatureCheck | Promise<SignatureCheck>>();
+
+/** The check for a key, prepared once per key object. */
+export function signatureCheck(key: VerificationKey): SignatureCheck | Promise<SignatureCheck> {
+  let check = checks.get(key);
+  if (!check) {
+    check = prepareCheck(key);
+    checks.set(key, check);
+    if (check instanceof Promise) check.then((ready) => checks.set(key, ready)).catch(() => checks.delete(key));
+  }
+  return check;
+}
+
+function prepareCheck(key: VerificationKey): SignatureCheck | Promise<SignatureCheck> {
+  if (key.alg === 'HS256') return hmacCheck(key);
+  const { alg } = key;
+  const parameters = webCryptoParameters[alg];
+  return importAsymmetricKey(alg, key.publicKey, 'public').then(
+    (imported) => (token) =>
+      crypto.subtle.verify(parameters, imported, new Uint8Array(token.signature), joined(token.signed)),
+  );
+}
+
+function hmacCheck(key: HmacKey): SignatureCheck | Promise<SignatureCheck> {
+  const secret = secretOf(key);
+  if (!(secret instanceof Uint8Array)) {
+    return (token) => crypto.subtle.verify('HMAC', secret, new Uint8Array(token.signature), joined(token.signed));
+  }
+  const hmac = synchronousHmac(secret);
+  if (!hmac) {
+    return importHmac(secret, ['verify']).then(
+      (imported) => (token) =>
+        crypto.subtle.verify('HMAC', imported, new Uint8Array(token.signature), joined(token.signed)),
+    );
+  }
+  return (token) => equalMac(token.signature, hmac(signedInput(token.signed), 'latin1'));
+}
+
+/** JWTs are signed as text, CATs as pieces. */
+function signedInput(pieces: ParsedToken['signed']): Uint8Array | string {
+  const [first] = pieces;
+  return pieces.length === 1 && typeof first === 'string' ? first : joined(pieces);
+}
+
+function joined(pieces: ParsedToken['signed']): Uint8Array<ArrayBuffer> {
+  let length = 0;
+  for (const piece of pieces) length += piece.length;
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    if (typeof piece === 'string') for (let i = 0; i < piece.length; i++) bytes[at++] = piece.charCodeAt(i);
+    else {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+  }
+  return bytes;
+}
+
+/** Compares in the same time whatever the bytes are. */
+function equalMac(signature: Uint8Array, mac: string): boolean {
+  if (signature.length !== 32) return false;
+  let difference = 0;
+  for (let i = 0; i < 32; i++) difference |= (signature[i] as number) ^ mac.charCodeAt(i);
+  return difference === 0;
+}
+
+/**
+ * Takes a token apart and checks that one of the keys made it. The key decides the algorithm: a token that names
+ * another is refused, as is one that names a kid which is not there.
+ *
+ * @throws SignatureError with the reason as `code`.
+ */
+export async function checkToken(text: string, keys: readonly VerificationKey[]): Promise<ParsedToken> {
+  const token = parse(text);
+  const candidates = keys.filter((key) => (key.kid === undefined ? '' : keyIdText(key.kid)) === token.kid);
+  if (candidates.length === 0)
+    throw new SignatureError('unknown_key', `No key has the kid ${JSON.stringify(token.kid)}.`);
+  const fitting = candidates.filter((key) => token.algorithm === undefined || key.alg === token.algorithm);
+  if (fitting.length === 0) throw new SignatureError('unsupported_algorithm', `The key is not for ${token.algorithm}.`);
+  for (const key of fitting) {
+    if (!token.jwt && (key.alg === 'HS256') !== (token.algorithm === 'HS256')) continue;
+    const check = await signatureCheck(key);
+    if (await check(token)) return token;
+  }
+  throw new SignatureError('bad_signature', 'The signature does not belong to this token and key.');
+}
+
+function parse(text: string): ParsedToken {
+  try {
+    return parseToken(text);
+  } catch (reason) {
+    if (typeof reason === 'string')
+      throw new SignatureError(reason as Reason, `Not a token that can be read: ${reason}.`);
+    throw reason;
+  }
+}
+
+/** SHA-256 of a text as the evaluator asks for it. */
+export function digestText(text: string): Uint8Array {
+  if (!nodeCrypto) throw new TokensError('unsupported_runtime', 'Matching by hash needs node:crypto.');
+  return nodeCrypto.createHash('sha256').update(new TextEncoder().encode(text)).digest();
+}
