@@ -18,7 +18,7 @@ function record(prefix: string, kind: 'ready' | 'held'): States {
           [`${prefix}: one batch`]: call(
             'Record',
             { 'run.$': '$.run', 'kind.$': '$.kind', 'batch.$': '$.batch' },
-            { to: '$', next: undefined },
+            { to: null, next: undefined },
           ),
         },
       },
@@ -49,14 +49,14 @@ export const detect: Machine = checkMachine({
     'Plan the run': call(
       'PlanRun',
       { 'run.$': '$$.Execution.Name', 'input.$': '$' },
-      { to: '$', next: 'Unwrap the plan', catch: failTo('Report the fault') },
+      { to: '$.plan', next: 'Unwrap the plan', catch: failTo('Report the fault') },
     ),
     'Unwrap the plan': {
       Type: 'Pass',
       Parameters: {
-        'run.$': '$.answer.run',
-        'query.$': '$.answer.query',
-        'approvalSeconds.$': '$.answer.approvalSeconds',
+        'run.$': '$.plan.answer.run',
+        'query.$': '$.plan.answer.query',
+        'approvalSeconds.$': '$.plan.answer.approvalSeconds',
         page: { answer: { number: 0, nextToken: null } },
       },
       Next: 'Query the logs',
