@@ -38,6 +38,12 @@ export interface FunctionsHostOptions {
   readonly kvsFolder?: string | undefined;
 }
 
+function signalListeners(): [NodeJS.Signals, NodeJS.SignalsListener][] {
+  return (['SIGINT', 'SIGTERM', 'SIGHUP'] as const).flatMap((signal) =>
+    process.listeners(signal).map((listener): [NodeJS.Signals, NodeJS.SignalsListener] => [signal, listener]),
+  );
+}
+
 /**
  * Runs compiled CloudFront Functions in workerd. Every run gets a fresh copy of the function's top level, as in
  * CloudFront, where nothing survives from one run to the next.
@@ -51,6 +57,7 @@ export async function createFunctionsHost(options: FunctionsHostOptions): Promis
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   }
+  const foreign = signalListeners();
   const miniflare = new Miniflare({
     modulesRoot: '/',
     modules: [
@@ -67,6 +74,10 @@ export async function createFunctionsHost(options: FunctionsHostOptions): Promis
     kvNamespaces: ['KVS'],
     ...(options.kvsFolder === undefined ? {} : { kvPersist: options.kvsFolder }),
   });
+  // Miniflare would end the process by itself at a signal, and with another exit code. What ends it is for the caller to say.
+  for (const [signal, listener] of signalListeners()) {
+    if (!foreign.some(([, known]) => known === listener)) process.off(signal, listener);
+  }
   let address: URL;
   try {
     address = await miniflare.ready;
