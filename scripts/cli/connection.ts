@@ -14,6 +14,8 @@ export interface LocalEndpoints {
   readonly vend: string;
   /** The local edge's own access log, JSON lines file. */
   readonly accessLog: string;
+  /** Folder of the signing keys' secrets. */
+  readonly secrets?: string;
   readonly pid: number;
 }
 

@@ -94,7 +94,7 @@ function localStatePath(): string {
 
 /** Beside the local edge's state. */
 export function localSecretsFolder(): string {
-  return join(dirname(localStatePath()), 'secrets');
+  return localEndpoints().secrets ?? join(dirname(localStatePath()), 'secrets');
 }
 
 async function revokerSection(cli: Cli, options: StoreOptions, local: LocalEndpoints | undefined): Promise<unknown> {
