@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { openLineLog } from './access-log.js';
 import type { Behavior } from './behaviors.js';
-import { loadDemoKey, publishDemoKey } from './demo-key.js';
+import { openDemoKeys } from './demo-keys.js';
 import { startFront } from './front.js';
 import { createFunctionsHost, type FunctionsHost } from './functions-host.js';
 import { createKvsApi, type KvsFaults } from './kvs-api.js';
@@ -14,7 +14,7 @@ import { startLedger } from './ledger.js';
 import { startOrigin } from './origin.js';
 import { projectFolder } from './project.js';
 import { startSite } from './site.js';
-import { createDemoVending } from './vending.js';
+import { createAssetVending, createDemoVending } from './vending.js';
 import { defaultViewer, type SimulatedViewer, type ViewerHeaderPolicy } from './viewer.js';
 
 export { defaultViewer, readViewer, readViewerHeaderPolicy, ViewerSyntaxError } from './viewer.js';
@@ -54,6 +54,8 @@ export interface LocalEdgeAddresses {
   readonly vend: string;
   readonly kvs: { readonly endpoint: string; readonly arn: string };
   readonly dynamodb: { readonly endpoint: string; readonly tablePrefix: string };
+  /** Folder of the signing keys' secrets. */
+  readonly secrets: string;
   readonly accessLog: string;
   readonly functionLog: string;
   readonly pid: number;
@@ -115,17 +117,21 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
     const ledger = await startLedger(kept && join(kept, 'dynamodb'));
     closers.push(() => ledger.close());
 
-    const key = await loadDemoKey(kept && join(kept, 'demo-key.json'));
-    await publishDemoKey(kvs.endpoint, kvs.arn, key);
+    const dynamodb = { endpoint: ledger.url, tablePrefix: 'portcullis-' };
+    const secretsFolder = join(logFolder, 'secrets');
+    const keys = await openDemoKeys({ kvs, dynamodb, secretsFolder, now });
+    closers.push(() => Promise.resolve(keys.close()));
 
     const origin = await startOrigin({ streamFolder: join(here, 'stream'), now });
     closers.push(() => origin.close());
     const originUrl = options.origin ?? origin.url;
+    const issuer = options.issuer ?? 'demo';
     let edgeUrl = '';
     const site = await startSite({
       pageFolder: join(here, 'page'),
-      vend: createDemoVending(key, options.issuer ?? 'demo'),
-      pageConfig: () => ({ edge: edgeUrl, kid: key.kid }),
+      vend: createDemoVending(keys, issuer),
+      vending: createAssetVending(keys, issuer, () => edgeUrl),
+      pageConfig: () => ({ edge: edgeUrl }),
     });
     closers.push(() => site.close());
 
@@ -161,7 +167,8 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
         site: site.url,
         vend: `${site.url}/vend`,
         kvs: { endpoint: kvs.endpoint, arn: kvs.arn },
-        dynamodb: { endpoint: ledger.url, tablePrefix: 'portcullis-' },
+        dynamodb,
+        secrets: secretsFolder,
         accessLog: accessLogFile,
         functionLog: functionLogFile,
         pid: process.pid,

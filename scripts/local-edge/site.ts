@@ -2,13 +2,17 @@ import { build } from 'esbuild';
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { extname, join } from 'node:path';
+import type { VendingHandler } from '@portcullis/tokens/vending';
+import { nodeListener } from '@portcullis/tokens/vending/node';
 import { listen, type Listening } from './listen.js';
-import { vendRequestSchema, type Vend } from './vending.js';
+import { VendRefusal, vendRequestSchema, type Vend } from './vending.js';
 
 export interface SiteOptions {
   /** Folder of the page's sources. */
   readonly pageFolder: string;
   readonly vend: Vend;
+  /** The SDK's vending service: `/playback`, `/renew`, `/clip`, `/end`. */
+  readonly vending: VendingHandler;
   /** What the page must know; asked for at every request, since addresses are known last. */
   readonly pageConfig: () => Readonly<Record<string, unknown>> & { readonly edge: string };
 }
@@ -77,13 +81,16 @@ async function answerVend(options: SiteOptions, request: IncomingMessage, respon
     const answer = await options.vend(parsed.data, options.pageConfig().edge);
     sendJson(response, 200, answer, answer.cookies);
   } catch (error) {
+    if (error instanceof VendRefusal) return sendJson(response, 403, { error: error.code, message: error.message });
     sendJson(response, 422, { error: 'not_vended', message: error instanceof Error ? error.message : String(error) });
   }
 }
 
-/** The web site of the demo: the page under `/demo/`, and the vending service at `POST /vend` (and `/demo/vend`). */
+/** The web site of the demo: the page under `/demo/`, the demo's vending at `POST /vend` (and `/demo/vend`), and the SDK's
+ * vending service. */
 export async function startSite(options: SiteOptions): Promise<Listening> {
   const files = await bundlePage(options.pageFolder);
+  const vending = nodeListener(options.vending);
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://site');
     response.setHeader('x-content-type-options', 'nosniff');
@@ -102,6 +109,10 @@ export async function startSite(options: SiteOptions): Promise<Listening> {
         return sendJson(response, 405, { error: 'method_not_allowed', message: 'Ask with POST and a JSON body.' });
       }
       void answerVend(options, request, response);
+      return;
+    }
+    if (['/playback', '/renew', '/clip', '/end'].includes(pathname)) {
+      void vending(request, response);
       return;
     }
     request.resume();

@@ -1,13 +1,20 @@
 import { createSigner, type Placement, type PlaybackPolicy } from '@portcullis/tokens';
+import { createVendingService, memorySessions, type VendingHandler } from '@portcullis/tokens/vending';
 import { z } from 'zod';
-import type { DemoKey } from './demo-key.js';
+import type { DemoKeys } from './demo-keys.js';
 
-const placements = {
-  path: { kind: 'path', mode: 'first' },
-  query: { kind: 'query' },
-  cookie: { kind: 'cookie', sameSite: 'Lax' },
-  header: { kind: 'header' },
-} as const satisfies Record<string, Placement>;
+function placementOf({ placement, headerName }: VendRequest): Placement {
+  switch (placement) {
+    case 'path':
+      return { kind: 'path', mode: 'first' };
+    case 'query':
+      return { kind: 'query' };
+    case 'cookie':
+      return { kind: 'cookie', sameSite: 'Lax' };
+    case 'header':
+      return { kind: 'header', ...(headerName === undefined ? {} : { name: headerName }) };
+  }
+}
 
 /** What a page asks the vending service for. */
 export const vendRequestSchema = z.strictObject({
@@ -20,6 +27,11 @@ export const vendRequestSchema = z.strictObject({
   protocol: z.enum(['hls', 'dash']).default('hls'),
   format: z.enum(['cat', 'jwt']).default('cat'),
   placement: z.enum(['path', 'query', 'cookie', 'header']).default('path'),
+  /** Header that carries the token, and its renewals: dash.js knows `Common-Access-Token` alone. */
+  headerName: z
+    .string()
+    .regex(/^[\w-]{1,64}$/, 'a header name')
+    .optional(),
   /** Seconds that the token lives. */
   expiresIn: z.number().int().min(1).max(86_400).default(600),
   countries: z.array(z.string()).max(50).optional(),
@@ -56,18 +68,35 @@ export interface VendAnswer {
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
+/** @throws VendRefusal when the ledger says that nothing may be minted for this request */
 export type Vend = (request: VendRequest, edge: string) => Promise<VendAnswer>;
 
-/** The demo's vending service: signs for whoever asks, which a real one does not. */
-export function createDemoVending(key: DemoKey, issuer: string): Vend {
+export class VendRefusal extends Error {
+  readonly code = 'revoked';
+  constructor(scope: string) {
+    super(`Revoked: no new tokens for this ${scope}.`);
+    this.name = 'VendRefusal';
+  }
+}
+
+/**
+ * The demo's own way to a token: the asker chooses what it says, which no real service allows. Revocations hold here as
+ * well.
+ */
+export function createDemoVending(keys: DemoKeys, issuer: string): Vend {
   return async (request, edge) => {
-    const placement: Placement = placements[request.placement];
-    const common = { issuer, placement, jitter: false };
-    const hmac = { alg: 'HS256', kid: key.kid, secret: key.secret } as const;
+    const refusal = await keys.refusals.isRefused({
+      content: request.content,
+      ...(request.subject === undefined ? {} : { subject: request.subject }),
+      ...(request.session === undefined ? {} : { session: request.session }),
+    });
+    if (refusal.refused) throw new VendRefusal(refusal.scope);
+    const common = { issuer, placement: placementOf(request), jitter: false };
+    const key = await keys.provider.signingKey();
     const signer =
       request.format === 'jwt'
-        ? createSigner({ ...common, format: 'jwt', key: hmac })
-        : createSigner({ ...common, format: 'cat', key: hmac });
+        ? createSigner({ ...common, format: 'jwt', key })
+        : createSigner({ ...common, format: 'cat', key });
     const file = request.protocol === 'dash' ? 'manifest.mpd' : 'master.m3u8';
     const { renewal } = request;
     const policy: PlaybackPolicy = {
@@ -84,6 +113,9 @@ export function createDemoVending(key: DemoKey, issuer: string): Vend {
             renewal: {
               by: renewal.by,
               extendBy: `${renewal.extendBy}s`,
+              ...(renewal.by === 'header' && request.headerName !== undefined
+                ? { headerName: request.headerName }
+                : {}),
               ...(renewal.within === undefined ? {} : { within: `${renewal.within}s` }),
             },
           }),
@@ -94,11 +126,33 @@ export function createDemoVending(key: DemoKey, issuer: string): Vend {
       token: signed.token,
       tokenId: signed.tokenId,
       session: signed.session,
-      kid: key.kid,
+      kid: String(key.kid),
       expiresAt: signed.expiresAt?.toISOString(),
       headers: signed.headers,
       cookies: signed.cookies,
       claims: signed.claims,
     };
   };
+}
+
+/**
+ * The SDK's vending service, with the demo's assets: any content id is one, playable for ten minutes at a time. It takes
+ * every caller for a backend that speaks for its users, which a real one must not.
+ */
+export function createAssetVending(keys: DemoKeys, issuer: string, edge: () => string): VendingHandler {
+  return createVendingService({
+    signer: createSigner({ issuer, format: 'cat', key: keys.provider }),
+    assets: {
+      get: (asset) =>
+        Promise.resolve(
+          /^[\w.~-]{1,64}$/.test(asset)
+            ? { url: `${edge()}/live/${asset}/master.m3u8`, expiresIn: '10m', sessionEndsIn: '12h' }
+            : undefined,
+        ),
+    },
+    authenticate: () => ({ id: 'local', trusted: true }),
+    ledger: keys.refusals,
+    keys: async () => [await keys.provider.signingKey()],
+    sessions: memorySessions(),
+  });
 }

@@ -41,7 +41,6 @@ beforeAll(async () => {
     platform: 'node',
     format: 'esm',
     packages: 'external',
-    alias: { '@portcullis/tokens': join(project, 'tokens/src/index.ts') },
     logLevel: 'error',
   });
 });

@@ -152,6 +152,12 @@ function showAnswer(answer: EdgeAnswer): void {
   while (body.children.length > answersShown) body.lastElementChild?.remove();
 }
 
+function showNote(text: string): void {
+  const note = element('note');
+  note.hidden = text === '';
+  note.textContent = text;
+}
+
 const tones = {
   passed: '--good',
   unauthorised: '--warn',
@@ -220,13 +226,22 @@ async function askAgain(): Promise<void> {
   else keepAsking();
 }
 
-async function take(extra: Readonly<Record<string, unknown>> = {}): Promise<void> {
-  const vended = await vend(extra);
+/** Gets a token and carries it from now on; false, with the reason on the page, where none is to be had. */
+async function take(extra: Readonly<Record<string, unknown>> = {}): Promise<boolean> {
+  let vended: VendedSession;
+  try {
+    vended = await vend(extra);
+  } catch (error) {
+    showNote(`No token to be had. ${error instanceof Error ? error.message : String(error)}`);
+    return false;
+  }
+  showNote('');
   issuedAt = Date.now();
   carrier.use(vended);
   showTricks();
   showToken();
   showCountdown();
+  return true;
 }
 
 async function startPlayer(): Promise<void> {
@@ -244,14 +259,7 @@ async function startOver(): Promise<void> {
   refusal = undefined;
   showBanner();
   Object.assign(carrier.tricks, { tampered: false, stripped: false, country: undefined });
-  try {
-    await take();
-  } catch (error) {
-    element('banner').hidden = false;
-    element('banner-title').textContent = 'No token to be had';
-    element('banner-text').textContent = String(error instanceof Error ? error.message : error);
-    return;
-  }
+  if (!(await take())) return;
   await startPlayer();
 }
 
@@ -281,8 +289,7 @@ wire('expire', async () => {
 });
 wire('renew', async () => {
   const session = carrier.vended?.session;
-  await take(session === undefined ? {} : { session });
-  await askAgain();
+  if (await take(session === undefined ? {} : { session })) await askAgain();
 });
 wire('restart', startOver);
 settings.addEventListener('change', () => void startOver());
