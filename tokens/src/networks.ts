@@ -42,8 +42,11 @@ export function formatNetwork(network: Network): string {
 /** Bytes of an address; leading zeros are refused, since some read them as octal. */
 export function parseAddress(input: string): Uint8Array | undefined {
   if (/(?:^|[.:])0\d+\./.test(input) || /\.0\d+$/.test(input)) return undefined;
-  const bytes = addressBytes(input);
-  return bytes && Uint8Array.from(bytes);
+  try {
+    return Uint8Array.from(addressBytes(input));
+  } catch {
+    return undefined;
+  }
 }
 
 function maskAddress(address: Uint8Array, length: number): Uint8Array {

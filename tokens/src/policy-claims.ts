@@ -310,7 +310,7 @@ function checkedMatch(match: TextMatch, path: string): TextMatch {
   if (match.regex === undefined) return match;
   const regex: readonly [string, ...(string | null)[]] = typeof match.regex === 'string' ? [match.regex] : match.regex;
   try {
-    matchesAll({ labels: [4], items: [[...regex]], offsets: [] }, '', noDigest, false);
+    matchesAll({ regex: [...regex] }, '', noDigest, true);
   } catch (reason) {
     throw new PolicyError(
       `${path}.regex`,

@@ -106,10 +106,10 @@ export async function checkToken(text: string, keys: readonly VerificationKey[])
 function parse(text: string): ParsedToken {
   try {
     return parseToken(text);
-  } catch (reason) {
-    if (typeof reason === 'string')
-      throw new SignatureError(reason as Reason, `Not a token that can be read: ${reason}.`);
-    throw reason;
+  } catch (thrown) {
+    // The core throws a bare reason, or something else for what it need not name.
+    const reason = typeof thrown === 'string' ? (thrown as Reason) : 'malformed_token';
+    throw new SignatureError(reason, `Not a token that can be read: ${reason}.`);
   }
 }
 

@@ -1,6 +1,5 @@
-import { addressBytes } from '../core/network.js';
 import type { Reason } from '../core/reasons.js';
-import { sameText } from './secure-media-delivery-core.js';
+import { addressOf, sameText } from './secure-media-delivery-core.js';
 
 /** What the request and the host give. */
 export interface EdgeAuthFacts {
@@ -115,8 +114,8 @@ export function edgeAuthResult(token: string, facts: EdgeAuthFacts): EdgeAuthRes
     if (!patterns.split('!').some((pattern) => matchesGlob(pattern, facts.path))) return refuse('uri_mismatch');
   }
   if (fields['ip'] !== undefined) {
-    const bound = addressBytes(unescape(fields['ip']));
-    const address = addressBytes(facts.address);
+    const bound = addressOf(unescape(fields['ip']));
+    const address = addressOf(facts.address);
     if (!bound) return refuse('invalid_claim');
     if (!address || bound.join() !== address.join()) return refuse('network_mismatch');
   }

@@ -48,9 +48,18 @@ export function sameText(a: string, b: string): boolean {
   return difference === 0;
 }
 
+/** The bytes of an address, or nothing for what is none. */
+export function addressOf(text: string): number[] | undefined {
+  try {
+    return addressBytes(text);
+  } catch (_) {
+    return undefined;
+  }
+}
+
 /** IPv4 as it is, IPv6 in eight groups of four digits: the form that v1's SDK signs. */
 export function fullAddress(address: string): string {
-  const bytes = addressBytes(address);
+  const bytes = addressOf(address);
   if (!bytes) return '';
   if (bytes.length === 4) return bytes.join('.');
   let text = '';

@@ -2,8 +2,6 @@ import { encodeBase64url } from '../base64url.js';
 import type { Reason } from '../core/reasons.js';
 import { normalisePath } from '../core/uri.js';
 import { idText } from '../core/gate.js';
-import { getItem } from '../core/cbor.js';
-import { CTI, EXP, IAT, SESSION, SESSION_END, SUB } from '../core/labels.js';
 import type { ParsedToken } from '../core/token.js';
 import { durationSeconds, type Duration } from '../duration.js';
 import { TokensError } from '../errors.js';
@@ -429,24 +427,24 @@ interface ShownToken {
 }
 
 function readShownToken(token: ParsedToken): ShownToken {
-  const text = (label: number): string | undefined => {
-    const value = getItem(token.claims, label);
-    return typeof value === 'string' || value instanceof Uint8Array ? idText(value) : undefined;
+  const text = (name: string): string | undefined => {
+    const value = token.claims[name];
+    return typeof value === 'string' || Buffer.isBuffer(value) ? idText(value) : undefined;
   };
-  const number = (label: number): number | undefined => {
-    const value = getItem(token.claims, label);
+  const number = (name: string): number | undefined => {
+    const value = token.claims[name];
     return typeof value === 'number' ? value : undefined;
   };
-  const session = text(SESSION);
+  const session = text('sid');
   if (session === undefined)
     throw new Refusal(401, 'invalid_claim' satisfies Reason, 'The token has no session, so it cannot be renewed.');
   return {
     session,
-    subject: text(SUB),
-    expires: number(EXP),
-    sessionEnd: number(SESSION_END),
-    issuedAt: number(IAT),
-    tokenId: text(CTI),
+    subject: text('sub'),
+    expires: number('exp'),
+    sessionEnd: number('sxp'),
+    issuedAt: number('iat'),
+    tokenId: text('jti'),
   };
 }
 
