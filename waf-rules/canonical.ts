@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /** A value as JSON with sorted keys, undefined members left out and bytes in base64: equal things, equal text. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(sorted(value)) ?? 'null';
@@ -17,3 +19,21 @@ function sorted(value: unknown): unknown {
       .map(([name, member]) => [name, sorted(member)]),
   );
 }
+
+/** Ten hexadecimal digits that stand for a value's content. */
+export const shortDigest = (value: unknown): string =>
+  createHash('sha256').update(canonicalJson(value)).digest('hex').slice(0, 10);
+
+/** A value as JSON that {@link fromStoredJson} reads back, bytes included. */
+export const toStoredJson = (value: unknown): string =>
+  JSON.stringify(value, (_name, member: unknown) =>
+    member instanceof Uint8Array ? { $bytes: Buffer.from(member).toString('base64') } : member,
+  );
+
+/** Reads what {@link toStoredJson} wrote. */
+export const fromStoredJson = (text: string): unknown =>
+  JSON.parse(text, (_name, member: unknown) =>
+    member !== null && typeof member === 'object' && '$bytes' in member
+      ? Uint8Array.from(Buffer.from(String(member.$bytes), 'base64'))
+      : member,
+  );

@@ -12,8 +12,8 @@ export const cloudFrontRegion = 'us-east-1';
 export function createWafClient(options: { readonly endpoint?: string } = {}): WAFV2Client {
   return new WAFV2Client({
     region: cloudFrontRegion,
-    // Our own retries know which errors a repeat can cure; the client's handle broken connections.
-    maxAttempts: 3,
+    // Repeats are this folder's own (retry.ts): they know which errors a wait can cure, and read afresh where needed.
+    maxAttempts: 1,
     ...(options.endpoint
       ? { endpoint: options.endpoint, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } }
       : {}),

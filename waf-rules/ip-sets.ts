@@ -126,6 +126,10 @@ interface FlushResult {
   readonly expired: readonly string[];
 }
 
+/** The address ranges of records, merged; networks left out. */
+const rangesOf = (list: readonly AddressRecord[]): AddressRange[] =>
+  mergeRanges(list.filter((each) => asnOf(each.key) === undefined).map((each) => parseRange(each.key)));
+
 const asnKey = (asn: number): string => `AS${asn}`;
 const asnOf = (key: string): number | undefined => (/^AS\d+$/.test(key) ? Number(key.slice(2)) : undefined);
 
@@ -233,15 +237,18 @@ export function createAddressBlocker(options: AddressBlockerOptions): AddressBlo
     const shards = await listShards();
     // After the lock tokens, never before: see above.
     const known = await records.all();
-    const rangesOf = (list: readonly AddressRecord[]): AddressRange[] =>
-      mergeRanges(list.filter((each) => asnOf(each.key) === undefined).map((each) => parseRange(each.key)));
     const live = rangesOf(known.filter((each) => !isDue(each, now)));
     const due = removeDue ? known.filter((each) => isDue(each, now)) : [];
     const removed = subtractRanges(rangesOf(due), live);
     let updates = 0;
     for (const family of [4, 6] as const) {
       const own = shards.filter((shard) => shard.family === family);
-      const kept = own.map((shard) => (removed.length > 0 ? subtractRanges(shard.ranges, removed) : shard.ranges));
+      const kept: (readonly AddressRange[])[] = [];
+      for (const shard of own) {
+        // What an earlier set holds is taken out of a later one: two writers may have found room in different sets.
+        const gone = mergeRanges([...removed, ...kept.flat()]);
+        kept.push(gone.length > 0 ? subtractRanges(shard.ranges, gone) : shard.ranges);
+      }
       const blocks = subtractRanges(
         live.filter((range) => range.family === family),
         kept.flat(),
@@ -345,12 +352,8 @@ export function createAddressBlocker(options: AddressBlockerOptions): AddressBlo
       if (pass.removed.length > 0) {
         // Somebody may have renewed a range between our reading the records and our writing the sets, found it still
         // in its set and written nothing: it must go back in.
-        const renewed = (await records.all()).some(
-          (record) =>
-            !isDue(record, now) &&
-            asnOf(record.key) === undefined &&
-            pass.removed.some((range) => overlaps(range, parseRange(record.key))),
-        );
+        const live = rangesOf((await records.all()).filter((record) => !isDue(record, now)));
+        const renewed = !sameRanges(subtractRanges(pass.removed, live), mergeRanges(pass.removed));
         if (renewed) continue;
       }
       if (expired.size > 0) await records.forgetDue([...expired], now);
@@ -486,19 +489,12 @@ export function createAddressBlocker(options: AddressBlockerOptions): AddressBlo
     async status() {
       const shards = await listShards();
       const known = await records.all();
-      const recorded = mergeRanges(
-        known.filter((each) => asnOf(each.key) === undefined).map((each) => parseRange(each.key)),
-      );
-      const live = known.filter((each) => asnOf(each.key) === undefined && !isDue(each, clock()));
       const inSets = shards.flatMap((shard) => shard.ranges);
       return {
         records: known,
         sets: shards.map((shard) => ({ name: shard.name, ranges: shard.ranges.flatMap(toCidrs).length })),
-        missing: subtractRanges(
-          live.map((each) => parseRange(each.key)),
-          inSets,
-        ).flatMap(toCidrs),
-        unrecorded: subtractRanges(inSets, recorded).flatMap(toCidrs),
+        missing: subtractRanges(rangesOf(known.filter((each) => !isDue(each, clock()))), inSets).flatMap(toCidrs),
+        unrecorded: subtractRanges(inSets, rangesOf(known)).flatMap(toCidrs),
       };
     },
   };

@@ -1,4 +1,5 @@
 import type { CustomResponseBody } from '@aws-sdk/client-wafv2';
+import { shortDigest } from './canonical.js';
 import { capacityOf } from './capacity.js';
 import { parseWafConfig, type WafConfigInput } from './config.js';
 import { WafRulesError } from './errors.js';
@@ -55,9 +56,6 @@ function bodyFor(reason: string): CustomResponseBody {
 /** The group in which revocation keeps its sets; its rules belong to the address blocker. */
 export const blockedGroupName = (name: string): string => `${name}-blocked`;
 
-/** Rounds a group's capacity up, since it can never be changed and a new rule should find room. */
-const withHeadroom = (wcu: number): number => Math.ceil((wcu + 10) / 25) * 25;
-
 /**
  * Builds the rule set of a configuration: preset, settings on top, checked against AWS's limits and the chosen
  * capacity ceiling.
@@ -105,9 +103,14 @@ export function ruleSetOf(settings: WafSettings): RuleSet {
     observeOnly: settings.preset === 'observe',
   });
   const probe: RuleGroupDefinition = { name: 'probe', capacity: 0, rules: hygieneDefinitions, keeper: 'content' };
-  const capacity = withHeadroom(capacityOf(toApiGroupRules(probe, draft([], []))).wcu);
-  // The capacity is part of the name: a group that outgrows it is replaced by another, never cut short.
-  const hygiene: RuleGroupDefinition = { ...probe, name: `${settings.name}-hygiene-${capacity}`, capacity };
+  const content = toApiGroupRules(probe, draft([], []));
+  // The name holds a digest of the content: a group is made anew and never changed, so one update of the ACL switches
+  // everything at once, and going back finds the old group as it was.
+  const hygiene: RuleGroupDefinition = {
+    ...probe,
+    name: `${settings.name}-hygiene-${shortDigest([content, settings.cors])}`,
+    capacity: capacityOf(content).wcu,
+  };
   const rules = [
     clientWafHeaders(),
     ...exceptionRules(settings),

@@ -1,5 +1,6 @@
 import type { Statement } from '@aws-sdk/client-wafv2';
 import { mergeRanges, parseRange, toCidrs, type AddressFamily } from './addresses.js';
+import { shortDigest } from './canonical.js';
 import { awsHealthCheckRanges, privateRelayAsns } from './exceptions.js';
 import { ipSetLimits } from './limits.js';
 import { managedGroups } from './managed-groups.js';
@@ -81,11 +82,12 @@ export function exceptionSets(settings: WafSettings): { monitoring: IpSetDefinit
       const blocks = merged.filter((range) => range.family === family).flatMap(toCidrs);
       const sets: IpSetDefinition[] = [];
       for (let i = 0; i < blocks.length; i += ipSetLimits.addresses) {
+        const addresses = blocks.slice(i, i + ipSetLimits.addresses);
         sets.push({
-          name: `${settings.name}-${purpose}-v${family}-${sets.length + 1}`,
+          name: `${settings.name}-${purpose}-v${family}-${shortDigest(addresses)}`,
           family,
           description,
-          addresses: blocks.slice(i, i + ipSetLimits.addresses),
+          addresses,
         });
       }
       return sets;
