@@ -27,7 +27,7 @@ import {
 } from './record.js';
 import type { DesiredFunction, DesiredState, ObservedState } from './state.js';
 import type { TestSuite } from './test-cases.js';
-import { installTestKey, removeTestKey, revokeTestToken, type TestKey } from './test-key.js';
+import { installTestKey, makeTestKey, removeTestKey, testKeyLeft, type TestKey } from './test-key.js';
 
 /** Everything outside that a deployment needs; tests put doubles here. */
 export interface DeployAccess extends ReadAccess {
@@ -91,6 +91,10 @@ export async function applyDeployment(
           hint: 'See them with: npx portcullis deploy plan',
         },
       );
+    }
+    if (observed.store?.ready) {
+      const values = access.keyValues(observed.store.arn);
+      if (await testKeyLeft(values)) await removeTestKey(values);
     }
     journal ??= await Journal.open(access, desired, observed, plan.steps.length > 0);
     if (plan.steps.length === 0) {
@@ -260,20 +264,16 @@ export class TestSession {
 
   static async open(access: TestAccess, storeArn: string): Promise<TestSession> {
     const values = access.keyValues(storeArn);
-    const folder = access.testPath.slice(0, access.testPath.lastIndexOf('/') + 1);
-    const key = await installTestKey(values, [folder]);
-    try {
-      const suite = await access.testSuite(key, access.testPath);
-      await revokeTestToken(values, suite.revokedTokenId);
-      return new TestSession(access, storeArn, suite);
-    } catch (error) {
-      await removeTestKey(values);
-      throw error;
-    }
+    if (await testKeyLeft(values)) await removeTestKey(values);
+    const folder = access.testPath.slice(0, access.testPath.lastIndexOf('/')) || '/';
+    const key = makeTestKey();
+    const suite = await access.testSuite(key, access.testPath);
+    await installTestKey(values, key, [folder], suite.revokedTokenId);
+    return new TestSession(access, storeArn, suite);
   }
 
   async close(): Promise<void> {
-    await removeTestKey(this.#access.keyValues(this.#storeArn), this.suite.revokedTokenId);
+    await removeTestKey(this.#access.keyValues(this.#storeArn));
   }
 }
 

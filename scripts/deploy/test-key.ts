@@ -14,31 +14,49 @@ export interface TestKey {
 
 const recordKey = `k:${testKeyId}`;
 
-/** Puts a fresh test key into the store. `paths` limits what it may sign for. */
-export async function installTestKey(values: KeyValues, paths: readonly string[]): Promise<TestKey> {
-  const secret = new Uint8Array(randomBytes(32));
-  const record = JSON.stringify({ alg: 'HS256', k: Buffer.from(secret).toString('base64url'), paths });
-  await values.update(async () => ({ puts: [[recordKey, record]], deletes: [] }));
-  return { kid: testKeyId, secret };
+/** Holds the id of the revoked test token; no function reads it. With it, the revocation is found again. */
+const markerKey = testKeyId;
+
+export function makeTestKey(): TestKey {
+  return { kid: testKeyId, secret: new Uint8Array(randomBytes(32)) };
 }
 
-/** Takes the test key out, and the revocation of its test token with it. */
-export async function removeTestKey(values: KeyValues, revokedTokenId?: string): Promise<void> {
+/**
+ * Puts the test key into the store and revokes one of its tokens, in one batch: all of it is there, or nothing.
+ *
+ * @param paths what the key may sign for
+ */
+export async function installTestKey(
+  values: KeyValues,
+  key: TestKey,
+  paths: readonly string[],
+  revokedTokenId: string,
+): Promise<void> {
+  const record = JSON.stringify({ alg: 'HS256', k: Buffer.from(key.secret).toString('base64url'), paths });
   await values.update(async () => {
-    const present = (await values.get(recordKey)) !== undefined;
-    const bucket =
-      revokedTokenId === undefined
-        ? { puts: [], deletes: [] }
-        : await bucketChange(values, revokedTokenId, (entries, own) =>
-            entries.filter((entry) => entry.fingerprint !== own.fingerprint),
-          );
-    return { puts: bucket.puts, deletes: [...bucket.deletes, ...(present ? [recordKey] : [])] };
+    const bucket = await bucketChange(values, revokedTokenId, (entries, own) => [...entries, own]);
+    return {
+      puts: [[recordKey, record], [markerKey, revokedTokenId], ...bucket.puts],
+      deletes: bucket.deletes,
+    };
   });
 }
 
-/** Revokes a token of the test key, beside whatever else its bucket holds. */
-export async function revokeTestToken(values: KeyValues, tokenId: string): Promise<void> {
-  await values.update(() => bucketChange(values, tokenId, (entries, own) => [...entries, own]));
+/** Takes out the test key and the revocation of its test token, also those that an interrupted run left. */
+export async function removeTestKey(values: KeyValues): Promise<void> {
+  await values.update(async () => {
+    const tokenId = await values.get(markerKey);
+    if (tokenId === undefined) return { puts: [], deletes: [] };
+    const bucket = await bucketChange(values, tokenId, (entries, own) =>
+      entries.filter((entry) => entry.fingerprint !== own.fingerprint),
+    );
+    return { puts: bucket.puts, deletes: [...bucket.deletes, recordKey, markerKey] };
+  });
+}
+
+/** Whether an interrupted run left its test key behind. */
+export async function testKeyLeft(values: KeyValues): Promise<boolean> {
+  return (await values.get(markerKey)) !== undefined;
 }
 
 type Entries = ReturnType<typeof decodeBucket>;

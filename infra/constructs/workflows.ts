@@ -1,0 +1,351 @@
+// The revoker's state machines: the very definitions that the tests execute, with the deployed functions' ARNs put in.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Arn, ArnFormat, Duration, Fn, Stack } from 'aws-cdk-lib';
+import { CfnWorkGroup } from 'aws-cdk-lib/aws-athena';
+import { Rule, RuleTargetInput, Schedule, type EventBus } from 'aws-cdk-lib/aws-events';
+import { SfnStateMachine } from 'aws-cdk-lib/aws-events-targets';
+import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import type { Code } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
+import { DefinitionBody, LogLevel, StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
+import { Construct } from 'constructs';
+import { functionNames, workflows, type FunctionName, type WorkflowName } from '../../revoker/workflows/index.js';
+import { lambdaCode, repositoryRoot } from '../lambda-code.js';
+import { allow, PortcullisFunction } from './function.js';
+import type { PortcullisLedger } from './ledger.js';
+import { dataRemovalOf, resourceName, type EnvironmentProps } from './naming.js';
+import { explain } from './nag.js';
+
+export interface WorkflowsProps extends EnvironmentProps {
+  readonly key: IKey;
+  readonly ledger: PortcullisLedger;
+  readonly bus: EventBus;
+  /** ARNs of the KeyValueStores that the ledger is projected to. */
+  readonly stores: readonly string[];
+  /** ARNs of the WAF IP sets that blocked addresses go to. */
+  readonly ipSets?: readonly string[];
+  /** The bucket that holds the access logs which Athena reads; absent: a folder of this environment's own. */
+  readonly logs?: { readonly bucketArn: string };
+  /** The Glue database of the access logs. Default `<prefix>_<name>`. */
+  readonly database?: string;
+  /** How often each workflow runs by itself; `null`: only when started. */
+  readonly schedules?: Partial<Record<WorkflowName, Schedule | null>>;
+  /** JSON of the revoker's configuration, for the functions. It names secrets and holds none. */
+  readonly revokerConfig: string;
+  /** The code of a function; default: bundled from `revoker/lambdas/`. */
+  readonly code?: (name: FunctionName) => Code;
+  /** JSON of the detection's configuration. */
+  readonly detectionConfig?: string;
+}
+
+const defaultSchedules: Record<WorkflowName, Schedule | null> = {
+  detect: Schedule.rate(Duration.minutes(15)),
+  expire: Schedule.rate(Duration.minutes(5)),
+  reconcile: Schedule.rate(Duration.hours(6)),
+  // Rotation is started by a person or a calendar of yours: it retires keys.
+  'rotate-key': null,
+};
+
+/** What a workflow is started with by its schedule. */
+const scheduledInput: Record<WorkflowName, Record<string, unknown>> = {
+  detect: {},
+  expire: {},
+  reconcile: {},
+  'rotate-key': { edgeSeconds: 60, tokenSeconds: 86_400 },
+};
+
+export class PortcullisWorkflows extends Construct {
+  readonly functions: Readonly<Record<FunctionName, PortcullisFunction>>;
+  readonly stateMachines: Readonly<Record<WorkflowName, StateMachine>>;
+  /** Where Athena puts its answers. */
+  readonly results: Bucket;
+  readonly workGroup: CfnWorkGroup;
+
+  constructor(scope: Construct, id: string, props: WorkflowsProps) {
+    super(scope, id);
+    const stack = Stack.of(this);
+    const removalPolicy = dataRemovalOf(props);
+    this.results = new Bucket(this, 'Results', {
+      encryption: BucketEncryption.KMS,
+      encryptionKey: props.key,
+      bucketKeyEnabled: true,
+      enforceSSL: true,
+      minimumTLSVersion: 1.2,
+      blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+      objectOwnership: ObjectOwnership.BUCKET_OWNER_PREFERRED,
+      serverAccessLogsPrefix: 'access-log/',
+      lifecycleRules: [{ expiration: Duration.days(30), abortIncompleteMultipartUploadAfter: Duration.days(1) }],
+      removalPolicy,
+    });
+    const workGroupName = resourceName(props, 'detection');
+    this.workGroup = new CfnWorkGroup(this, 'WorkGroup', {
+      name: workGroupName,
+      description: 'Portcullis detection queries',
+      workGroupConfiguration: {
+        enforceWorkGroupConfiguration: true,
+        publishCloudWatchMetricsEnabled: true,
+        // A query that would read more than this is stopped: the price of a slip is bounded.
+        bytesScannedCutoffPerQuery: 1024 ** 4,
+        resultConfiguration: {
+          outputLocation: `s3://${this.results.bucketName}/athena/`,
+          encryptionConfiguration: { encryptionOption: 'SSE_KMS', kmsKey: props.key.keyArn },
+        },
+      },
+      recursiveDeleteOption: true,
+    });
+    const database = props.database ?? `${props.prefix}_${props.name}`.replace(/-/g, '_');
+    const environment = {
+      LEDGER_TABLE: props.ledger.table.tableName,
+      REVOKER_CONFIG: props.revokerConfig,
+      DETECTION_CONFIG: props.detectionConfig ?? '{}',
+      EVENT_BUS: props.bus.eventBusName,
+      ATHENA_WORK_GROUP: workGroupName,
+      ATHENA_DATABASE: database,
+    };
+    const secrets = stack.formatArn({
+      service: 'secretsmanager',
+      resource: 'secret',
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+      resourceName: `${props.prefix}/*`,
+    });
+    const grants = statementsFor(props, {
+      workGroup: stack.formatArn({ service: 'athena', resource: 'workgroup', resourceName: workGroupName }),
+      results: this.results,
+      secrets,
+    });
+    const long = new Set<FunctionName>(['Expire', 'Compare', 'Repair']);
+    this.functions = Object.fromEntries(
+      functionNames.map((name) => [
+        name,
+        new PortcullisFunction(this, name, {
+          ...props,
+          part: kebab(name),
+          description: `Portcullis revoker: ${kebab(name).replace(/-/g, ' ')}`,
+          code: (props.code ?? functionCode)(name),
+          environment,
+          logKey: props.key,
+          timeout: long.has(name) ? Duration.minutes(15) : Duration.minutes(5),
+          memory: 1024,
+          statements: grants[name],
+        }),
+      ]),
+    ) as Record<FunctionName, PortcullisFunction>;
+
+    const arns = Object.fromEntries(
+      functionNames.map((name) => [`${name}Arn`, this.functions[name].function.functionArn]),
+    );
+    this.stateMachines = Object.fromEntries(
+      (Object.keys(workflows) as WorkflowName[]).map((name) => [
+        name,
+        this.#stateMachine(props, name, { ...arns, WorkGroup: workGroupName, Database: database }),
+      ]),
+    ) as Record<WorkflowName, StateMachine>;
+
+    const { detect } = this.stateMachines;
+    for (const statement of athenaStatements(props, database, this.results, this.workGroup)) {
+      detect.addToRolePolicy(statement);
+    }
+    this.functions.AnswerApproval.role.addToPolicy(
+      allow(['states:SendTaskSuccess', 'states:SendTaskFailure'], [detect.stateMachineArn]),
+    );
+    this.#explain();
+  }
+
+  #stateMachine(props: WorkflowsProps, name: WorkflowName, substitutions: Record<string, string>): StateMachine {
+    const file = join(repositoryRoot(), 'revoker', 'workflows', `${name}.asl.json`);
+    const used = new Set([...readFileSync(file, 'utf8').matchAll(/\$\{(\w+)\}/g)].map((match) => match[1] as string));
+    const log = new LogGroup(this, `${name}Log`, {
+      logGroupName: `/aws/vendedlogs/states/${resourceName(props, name)}`,
+      retention: RetentionDays.THREE_MONTHS,
+      encryptionKey: props.key,
+      removalPolicy: dataRemovalOf(props),
+    });
+    const machine = new StateMachine(this, `${name}Machine`, {
+      stateMachineName: resourceName(props, name),
+      definitionBody: DefinitionBody.fromString(readFileSync(file, 'utf8')),
+      definitionSubstitutions: Object.fromEntries(Object.entries(substitutions).filter(([key]) => used.has(key))),
+      // Ids of sessions and accounts travel in the state: the log says which step ran, not with what.
+      logs: { destination: log, level: LogLevel.ALL, includeExecutionData: false },
+      tracingEnabled: true,
+    });
+    for (const key of used) {
+      const functionName = functionNames.find((item) => `${item}Arn` === key);
+      if (functionName) {
+        machine.addToRolePolicy(allow(['lambda:InvokeFunction'], [this.functions[functionName].function.functionArn]));
+      }
+    }
+    const schedule = props.schedules?.[name] === undefined ? defaultSchedules[name] : props.schedules[name];
+    if (schedule) {
+      new Rule(this, `${name}Schedule`, {
+        ruleName: resourceName(props, name),
+        description: `Starts ${resourceName(props, name)}`,
+        schedule,
+        targets: [
+          new SfnStateMachine(machine, { input: RuleTargetInput.fromObject(scheduledInput[name]), retryAttempts: 3 }),
+        ],
+      });
+    }
+    return machine;
+  }
+
+  #explain(): void {
+    for (const machine of Object.values(this.stateMachines)) {
+      explain(machine, wildcards, 'X-Ray and the delivery of vended logs accept no narrower resource than *.', [
+        'Resource::*',
+      ]);
+    }
+    for (const name of ['PublishKey', 'SignWithKey', 'RetireKey'] as const) {
+      explain(
+        this.functions[name],
+        wildcards,
+        'Keys are made at run time: their secrets share a name prefix and nothing else is known of their ARNs.',
+        [{ regex: '/^Resource::arn:.*:secret:[\\w-]+\\/\\*$/' }],
+      );
+    }
+    const objects = { regex: '/^Resource::.*\\/athena\\/\\*$/' };
+    explain(this.functions.ReadPage, wildcards, 'Athena names the objects of its answers itself, in one folder.', [
+      objects,
+    ]);
+    explain(
+      this.stateMachines.detect,
+      wildcards,
+      'A query reads the objects of the log bucket and the tables of its own database, and writes into its own folder.',
+      [objects, { regex: '/^Resource::arn:.*:table\\/\\w+\\/\\*$/' }, { regex: '/^Resource::arn:aws:s3:::.*\\/\\*$/' }],
+    );
+  }
+}
+
+const wildcards = 'AwsSolutions-IAM5';
+
+function functionCode(name: FunctionName): Code {
+  return lambdaCode(`revoker/lambdas/handlers/${kebab(name)}.ts`);
+}
+
+function kebab(name: string): string {
+  return name.replace(/(?<=[a-z])[A-Z]/g, (letter) => `-${letter}`).toLowerCase();
+}
+
+interface GrantResources {
+  readonly workGroup: string;
+  readonly results: Bucket;
+  readonly secrets: string;
+}
+
+/** What each function may do. */
+function statementsFor(props: WorkflowsProps, resources: GrantResources): Record<FunctionName, PolicyStatement[]> {
+  const table = props.ledger.table.tableArn;
+  const useKey = allow(['kms:Decrypt', 'kms:GenerateDataKey'], [props.key.keyArn]);
+  const ledger = [
+    allow(
+      [
+        'dynamodb:GetItem',
+        'dynamodb:BatchGetItem',
+        'dynamodb:Query',
+        'dynamodb:Scan',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:BatchWriteItem',
+      ],
+      [table],
+    ),
+    useKey,
+  ];
+  const readLedger = [
+    allow(['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query', 'dynamodb:Scan'], [table]),
+    allow(['kms:Decrypt'], [props.key.keyArn]),
+  ];
+  const readStores =
+    props.stores.length === 0
+      ? []
+      : [
+          allow(
+            [
+              'cloudfront-keyvaluestore:DescribeKeyValueStore',
+              'cloudfront-keyvaluestore:GetKey',
+              'cloudfront-keyvaluestore:ListKeys',
+            ],
+            props.stores,
+          ),
+        ];
+  const stores =
+    props.stores.length === 0 ? [] : [...readStores, allow(['cloudfront-keyvaluestore:UpdateKeys'], props.stores)];
+  const ipSets =
+    props.ipSets === undefined || props.ipSets.length === 0
+      ? []
+      : [allow(['wafv2:GetIPSet', 'wafv2:UpdateIPSet'], props.ipSets)];
+  const notify = [allow(['events:PutEvents'], [props.bus.eventBusArn])];
+  const keys = [
+    ...ledger,
+    ...stores,
+    allow(
+      [
+        'secretsmanager:CreateSecret',
+        'secretsmanager:PutSecretValue',
+        'secretsmanager:GetSecretValue',
+        'secretsmanager:DeleteSecret',
+        'secretsmanager:RestoreSecret',
+        'secretsmanager:TagResource',
+      ],
+      [resources.secrets],
+    ),
+  ];
+  return {
+    PlanRun: ledger,
+    ReadPage: [
+      ...ledger,
+      allow(['athena:GetQueryResults', 'athena:GetQueryExecution'], [resources.workGroup]),
+      allow(['s3:GetObject'], [resources.results.arnForObjects('athena/*')]),
+    ],
+    Decide: ledger,
+    AskApproval: [...ledger, ...notify],
+    AnswerApproval: ledger,
+    SettleApproval: ledger,
+    Record: ledger,
+    Project: [...ledger, ...stores],
+    Block: [...ledger, ...ipSets],
+    Expire: ledger,
+    Compare: [...readLedger, ...readStores],
+    Repair: [...ledger, ...stores],
+    PublishKey: keys,
+    SignWithKey: keys,
+    RetireKey: keys,
+    Report: [...ledger, ...notify],
+  };
+}
+
+/** What the detection workflow itself needs to run a query and wait for it (`startQueryExecution.sync`). */
+function athenaStatements(
+  props: WorkflowsProps,
+  database: string,
+  results: Bucket,
+  workGroup: CfnWorkGroup,
+): PolicyStatement[] {
+  const stack = Stack.of(results);
+  const glue = (resource: string, resourceName?: string): string =>
+    stack.formatArn({ service: 'glue', resource, ...(resourceName === undefined ? {} : { resourceName }) });
+  const workGroupArn = Arn.format(
+    { service: 'athena', resource: 'workgroup', resourceName: Fn.ref(workGroup.logicalId) },
+    stack,
+  );
+  return [
+    allow(
+      ['athena:StartQueryExecution', 'athena:GetQueryExecution', 'athena:GetQueryResults', 'athena:StopQueryExecution'],
+      [workGroupArn],
+    ),
+    allow(
+      ['glue:GetDatabase', 'glue:GetTable', 'glue:GetPartitions'],
+      [glue('catalog'), glue('database', database), glue('table', `${database}/*`)],
+    ),
+    allow(
+      ['s3:GetBucketLocation', 's3:ListBucket'],
+      [results.bucketArn, ...(props.logs ? [props.logs.bucketArn] : [])],
+    ),
+    allow(['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'], [results.arnForObjects('athena/*')]),
+    ...(props.logs ? [allow(['s3:GetObject'], [`${props.logs.bucketArn}/*`])] : []),
+    allow(['kms:Decrypt', 'kms:GenerateDataKey'], [props.key.keyArn]),
+  ];
+}

@@ -1,0 +1,308 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { App, Aspects, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
+import { Distribution } from 'aws-cdk-lib/aws-cloudfront';
+import { HttpOrigin } from 'aws-cdk-lib/aws-cloudfront-origins';
+import { Code } from 'aws-cdk-lib/aws-lambda';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { workflows } from '../revoker/workflows/index.js';
+import { PortcullisDistributionGuard, PortcullisStack, type PortcullisStackProps } from './index.js';
+
+const store = 'arn:aws:cloudfront::111122223333:key-value-store/11111111-2222-3333-4444-555555555555';
+
+const props: PortcullisStackProps = {
+  prefix: 'portcullis',
+  name: 'test',
+  stores: [store],
+  emails: ['operations@example.com'],
+  gate: {
+    distribution: 'E1ABCDEF2GHIJK',
+    store: 'portcullis-test',
+    headers: ['CloudFront-Viewer-Country'],
+    behaviours: [{ pattern: '/live/*', functions: ['portcullis-test-viewer-request'], enforced: true }],
+  },
+  vending: { issuer: 'cms', placement: { kind: 'path', mode: 'prefix', prefix: '/live' }, hosts: ['cdn.example'] },
+  streaming: { fields: ['timestamp', 'c-ip', 'cs-uri-stem'], code: Code.fromInline('exports.handler = () => {};') },
+  logs: { bucketArn: 'arn:aws:s3:::access-logs-bucket' },
+  functionCode: () => Code.fromInline('exports.handler = () => {};'),
+};
+
+interface Resource {
+  readonly Type: string;
+  readonly Properties?: Record<string, unknown>;
+  readonly DeletionPolicy?: string;
+}
+
+let template: Template;
+let stack: PortcullisStack;
+let resources: Record<string, Resource>;
+
+beforeAll(() => {
+  const app = new App();
+  stack = new PortcullisStack(app, 'Portcullis', props);
+  Aspects.of(app).add(new AwsSolutionsChecks({ verbose: true }));
+  template = Template.fromStack(stack);
+  resources = (template.toJSON() as { Resources: Record<string, Resource> }).Resources;
+});
+
+const ofType = (type: string): [string, Resource][] =>
+  Object.entries(resources).filter(([, item]) => item.Type === type);
+
+describe('the stack of the regional parts', () => {
+  it('is clean for cdk-nag', () => {
+    const annotations = Annotations.fromStack(stack);
+    const found = [
+      ...annotations.findError('*', Match.stringLikeRegexp('AwsSolutions-.*')),
+      ...annotations.findWarning('*', Match.stringLikeRegexp('AwsSolutions-.*')),
+    ];
+    expect(found.map((item) => `${item.id}: ${String(item.entry.data).split('\n')[0]}`)).toEqual([]);
+  });
+
+  it('explains every suppression', () => {
+    const suppressions = Object.values(resources).flatMap((item) => {
+      const metadata = (item as { Metadata?: { cdk_nag?: { rules_to_suppress?: { id: string; reason: string }[] } } })
+        .Metadata;
+      return metadata?.cdk_nag?.rules_to_suppress ?? [];
+    });
+    expect(suppressions.length).toBeGreaterThan(0);
+    for (const { reason } of suppressions) expect(reason.length).toBeGreaterThan(30);
+    expect(new Set(suppressions.map((item) => item.id))).toEqual(new Set(['AwsSolutions-IAM5', 'AwsSolutions-SQS3']));
+  });
+
+  it('encrypts everything at rest with its own rotated key', () => {
+    template.hasResourceProperties('AWS::KMS::Key', { EnableKeyRotation: true });
+    template.hasResourceProperties('AWS::DynamoDB::GlobalTable', {
+      SSESpecification: { SSEEnabled: true, SSEType: 'KMS' },
+      TimeToLiveSpecification: { AttributeName: 'ttl', Enabled: true },
+      Replicas: [
+        Match.objectLike({
+          DeletionProtectionEnabled: true,
+          PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+        }),
+      ],
+    });
+    template.hasResourceProperties('AWS::Kinesis::Stream', { StreamEncryption: { EncryptionType: 'KMS' } });
+    template.hasResourceProperties('AWS::SNS::Topic', { KmsMasterKeyId: Match.anyValue() });
+    for (const [name, group] of ofType('AWS::Logs::LogGroup')) {
+      expect(group.Properties?.['KmsKeyId'], name).toBeDefined();
+      expect(group.Properties?.['RetentionInDays'], name).toBe(90);
+    }
+    for (const [name, bucket] of ofType('AWS::S3::Bucket')) {
+      expect(bucket.Properties?.['BucketEncryption'], name).toBeDefined();
+      expect(bucket.Properties?.['PublicAccessBlockConfiguration'], name).toMatchObject({ BlockPublicAcls: true });
+      expect(bucket.Properties?.['LifecycleConfiguration'], name).toBeDefined();
+    }
+  });
+
+  it('keeps data when the stack goes, unless that is said otherwise', () => {
+    for (const type of ['AWS::DynamoDB::GlobalTable', 'AWS::KMS::Key', 'AWS::Logs::LogGroup', 'AWS::S3::Bucket']) {
+      for (const [name, item] of ofType(type)) expect(item.DeletionPolicy, name).toMatch(/^Retain/);
+    }
+    const trial = Template.fromStack(
+      new PortcullisStack(new App(), 'Trial', { ...props, dataRemoval: RemovalPolicy.DESTROY }),
+    );
+    trial.allResources('AWS::DynamoDB::GlobalTable', { DeletionPolicy: 'Delete' });
+  });
+
+  it('tags what can be tagged with its environment', () => {
+    for (const type of [
+      'AWS::Lambda::Function',
+      'AWS::Kinesis::Stream',
+      'AWS::StepFunctions::StateMachine',
+      'AWS::SNS::Topic',
+    ]) {
+      for (const [name, item] of ofType(type)) {
+        expect(item.Properties?.['Tags'], name).toContainEqual({ Key: 'portcullis:environment', Value: 'test' });
+      }
+    }
+  });
+
+  it('gives nobody the right to do everything, and to nobody but KMS, X-Ray and log delivery a right on everything', () => {
+    interface Statement {
+      Action: string | string[];
+      Resource: unknown;
+      Effect: string;
+    }
+    for (const [name, policy] of ofType('AWS::IAM::Policy')) {
+      const document = policy.Properties?.['PolicyDocument'] as { Statement: Statement[] };
+      for (const statement of document.Statement) {
+        const actions = [statement.Action].flat();
+        for (const action of actions) expect(action, name).not.toMatch(/^\*$|:\*$/);
+        if ([statement.Resource].flat().includes('*')) {
+          for (const action of actions) expect(action, name).toMatch(/^(xray|logs):/);
+        }
+      }
+    }
+    expect(JSON.stringify(resources)).not.toContain('"ManagedPolicyArns"');
+  });
+
+  it('lets each function touch only what it works on', () => {
+    const actionsOf = (part: string): Set<string> => {
+      const [, policy] = ofType('AWS::IAM::Policy').find(([id]) => id.includes(`Workflows${part}Role`)) ?? [];
+      const document = policy?.Properties?.['PolicyDocument'] as { Statement: { Action: string | string[] }[] };
+      return new Set(document.Statement.flatMap((statement) => statement.Action));
+    };
+    expect(actionsOf('Compare')).not.toContain('cloudfront-keyvaluestore:UpdateKeys');
+    expect(actionsOf('Compare')).not.toContain('dynamodb:PutItem');
+    expect(actionsOf('Project')).toContain('cloudfront-keyvaluestore:UpdateKeys');
+    expect(actionsOf('Project')).not.toContain('secretsmanager:GetSecretValue');
+    expect(actionsOf('Block')).toContain('wafv2:UpdateIPSet');
+    expect(actionsOf('Block')).not.toContain('cloudfront-keyvaluestore:UpdateKeys');
+    expect(actionsOf('Report')).toContain('events:PutEvents');
+    expect(actionsOf('RetireKey')).toContain('secretsmanager:DeleteSecret');
+  });
+
+  it.each(Object.keys(workflows))('deploys the definition of the workflow %s that the tests execute', (name) => {
+    const file = fileURLToPath(new URL(`../revoker/workflows/${name}.asl.json`, import.meta.url));
+    const [, machine] =
+      ofType('AWS::StepFunctions::StateMachine').find(
+        ([, item]) => item.Properties?.['StateMachineName'] === `portcullis-test-${name}`,
+      ) ?? [];
+    const definition = readFileSync(file, 'utf8');
+    expect(machine?.Properties?.['DefinitionString']).toBe(definition);
+    const used = [...definition.matchAll(/\$\{(\w+)\}/g)].map((match) => match[1]);
+    const given = Object.keys(machine?.Properties?.['DefinitionSubstitutions'] as object);
+    expect(new Set(given)).toEqual(new Set(used));
+  });
+
+  it('starts the workflows on their schedules, the rotation by hand alone', () => {
+    const schedules = Object.fromEntries(
+      ofType('AWS::Events::Rule')
+        .filter(([, rule]) => rule.Properties?.['ScheduleExpression'] !== undefined)
+        .map(([, rule]) => [rule.Properties?.['Name'] ?? 'watch', rule.Properties?.['ScheduleExpression']]),
+    );
+    expect(schedules).toEqual({
+      'portcullis-test-detect': 'rate(15 minutes)',
+      'portcullis-test-expire': 'rate(5 minutes)',
+      'portcullis-test-reconcile': 'rate(6 hours)',
+      watch: 'rate(5 minutes)',
+    });
+  });
+
+  it('wires the real-time log to the stream and the stream to its consumer in windows', () => {
+    template.hasResourceProperties('AWS::CloudFront::RealtimeLogConfig', {
+      SamplingRate: 100,
+      Fields: ['timestamp', 'c-ip', 'cs-uri-stem'],
+      EndPoints: [{ StreamType: 'Kinesis', KinesisStreamConfig: Match.anyValue() }],
+    });
+    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+      TumblingWindowInSeconds: 30,
+      BisectBatchOnFunctionError: true,
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+      DestinationConfig: { OnFailure: Match.anyValue() },
+    });
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      FunctionName: 'portcullis-test-stream',
+      Environment: { Variables: Match.objectLike({ LOG_FIELDS: 'timestamp,c-ip,cs-uri-stem' }) },
+    });
+  });
+
+  it('lets in nobody to the vending API whom IAM has not authenticated, and logs no token', () => {
+    template.allResourcesProperties('AWS::ApiGatewayV2::Route', { AuthorizationType: 'AWS_IAM' });
+    const [, stage] = ofType('AWS::ApiGatewayV2::Stage')[0] ?? [];
+    const settings = stage?.Properties?.['AccessLogSettings'] as { Format: string };
+    expect(settings.Format).not.toMatch(/integration|body|authorizer/i);
+    expect(stage?.Properties?.['DefaultRouteSettings']).toEqual({
+      ThrottlingRateLimit: 500,
+      ThrottlingBurstLimit: 1000,
+    });
+  });
+
+  it('raises alarms for an open gate, function errors, throttles, no refusals and failed workflows', () => {
+    const names = ofType('AWS::CloudWatch::Alarm').map(([, alarm]) => alarm.Properties?.['AlarmName']);
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'portcullis-test-GateOpen',
+        'portcullis-test-viewer-request-errors',
+        'portcullis-test-viewer-request-throttles',
+        'portcullis-test-viewer-request-refuses-nobody',
+        'portcullis-test-detectFailed',
+      ]),
+    );
+    for (const [name, alarm] of ofType('AWS::CloudWatch::Alarm')) {
+      expect(alarm.Properties?.['AlarmActions'], name).toHaveLength(1);
+    }
+    template.resourceCountIs('AWS::CloudWatch::Dashboard', 1);
+  });
+
+  it('holds no key, no secret and no address', () => {
+    expect(ofType('AWS::SecretsManager::Secret')).toEqual([]);
+    for (const [, set] of ofType('AWS::WAFv2::IPSet')) expect(set.Properties?.['Addresses']).toEqual([]);
+  });
+
+  it('puts out what the command line needs', () => {
+    expect(Object.keys(template.findOutputs('*'))).toEqual(
+      expect.arrayContaining([
+        'LedgerTable',
+        'WebAcl',
+        'VendingUrl',
+        'RealtimeLogConfig',
+        'WorkflowDetect',
+        'WorkflowRotateKey',
+      ]),
+    );
+  });
+});
+
+describe('the guard of a distribution that is defined in CDK', () => {
+  const guarded = (more: Partial<ConstructorParameters<typeof PortcullisDistributionGuard>[2]> = {}) => {
+    const app = new App();
+    const site = new Stack(app, 'Site', { env: { region: 'us-east-1' } });
+    const guard = new PortcullisDistributionGuard(site, 'Guard', {
+      prefix: 'portcullis',
+      name: 'test',
+      viewerRequest: "import cf from 'cloudfront';\nasync function handler(event) { return event.request; }\n",
+      viewerHeaders: ['CloudFront-Viewer-Country', 'CloudFront-Viewer-ASN'],
+      originHeaders: ['Origin'],
+      ...more,
+    });
+    const origin = new HttpOrigin('origin.example');
+    new Distribution(site, 'Distribution', {
+      defaultBehavior: { origin },
+      additionalBehaviors: { '/live/*': { origin, ...guard.behaviour } },
+    });
+    return Template.fromStack(site);
+  };
+
+  it('associates the store with the function and the function with the behaviour, and delivers the headers', () => {
+    const site = guarded();
+    site.hasResourceProperties('AWS::CloudFront::Function', {
+      AutoPublish: true,
+      FunctionConfig: {
+        Runtime: 'cloudfront-js-2.0',
+        KeyValueStoreAssociations: [{ KeyValueStoreARN: Match.anyValue() }],
+      },
+    });
+    site.hasResourceProperties('AWS::CloudFront::OriginRequestPolicy', {
+      OriginRequestPolicyConfig: {
+        HeadersConfig: {
+          HeaderBehavior: 'whitelist',
+          Headers: ['Origin', 'CloudFront-Viewer-Country', 'CloudFront-Viewer-ASN'],
+        },
+      },
+    });
+    site.hasResourceProperties('AWS::CloudFront::Distribution', {
+      DistributionConfig: {
+        CacheBehaviors: [
+          Match.objectLike({
+            PathPattern: '/live/*',
+            ViewerProtocolPolicy: 'https-only',
+            AllowedMethods: ['GET', 'HEAD', 'OPTIONS'],
+            FunctionAssociations: [Match.objectLike({ EventType: 'viewer-request' })],
+            OriginRequestPolicyId: Match.anyValue(),
+          }),
+        ],
+      },
+    });
+  });
+
+  it.each([
+    ['too large', { viewerRequest: `function handler(e){return e.request}//${'x'.repeat(10_240)}` }, /10,?240/],
+    ['not compiled', { viewerRequest: 'export function handler(e) { return e.request; }' }, /not compiled/],
+    ['with too many headers', { originHeaders: Array.from({ length: 9 }, (_, i) => `x-${i}`) }, /a policy holds 10/],
+  ])('refuses a function %s at synthesis', (_, more, message) => {
+    expect(() => guarded(more)).toThrow(message);
+  });
+});
