@@ -515,8 +515,10 @@ export async function checkCapacity(
       `AWS can only count rules whose sets exist; not there yet: ${missing.map((each) => each.name).join(', ')}.`,
     );
   }
+  // Response bodies belong to an ACL and cost nothing, so the question is asked without them.
+  const bare = rules.map((rule) => (rule.Action?.Block ? { ...rule, Action: { Block: {} } } : rule));
   const answer = await patiently('CheckCapacity', patience, () =>
-    options.client.send(new CheckCapacityCommand({ Scope, Rules: [...rules] })),
+    options.client.send(new CheckCapacityCommand({ Scope, Rules: bare })),
   );
   return answer.Capacity ?? 0;
 }
