@@ -9,6 +9,7 @@ import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createKvsClient } from '../../revoker/index.js';
 import type { LocalEdgeAddresses } from '../../scripts/local-edge/index.js';
+import { allFeatures } from '../../scripts/build/features.js';
 import { projectFolder } from '../../scripts/local-edge/project.js';
 import { rawRequest } from './raw-http.js';
 
@@ -41,6 +42,7 @@ beforeAll(async () => {
     platform: 'node',
     format: 'esm',
     packages: 'external',
+    define: allFeatures(),
     logLevel: 'error',
   });
 });

@@ -54,7 +54,7 @@ ffmpeg -nostdin -v error -y -ss $seconds -t $seconds -i "$work/turns.m4a" -c cop
 
 rendition() { # name width height kilobits
   ffmpeg -nostdin -v error -y -i "$work/picture.mkv" -an -vf "scale=$2:$3:flags=lanczos" -c:v libx264 -profile:v high -preset veryslow \
-    -tune animation -b:v "$4k" -maxrate "$4k" -bufsize "$(($4 * 2))k" -bf 0 -g 50 -keyint_min 50 -sc_threshold 0 \
+    -tune animation -b:v "$4k" -maxrate "$4k" -bufsize "$(($4 * 2))k" -bf 0 -refs 4 -g 50 -keyint_min 50 -sc_threshold 0 \
     -video_track_timescale 12800 -flags +cgop -map_metadata -1 -fflags +bitexact -flags:v +bitexact "$work/$1.mp4"
 }
 package() { # name source
