@@ -6,6 +6,7 @@ import { part, type RunAnswer, type RunBatch, type RunDecision } from './parts.j
 import type { RunStore } from './runs.js';
 
 const askEvent = z.object({ run: z.string().min(1), token: z.string().min(1) });
+const settleEvent = z.object({ run: z.string().min(1) });
 const answerEvent = z.object({
   run: z.string().min(1),
   approved: z.boolean(),
@@ -23,8 +24,14 @@ export interface ApprovalOptions {
 }
 
 async function deliver(options: ApprovalOptions, token: string, answer: RunAnswer): Promise<void> {
-  const output = JSON.stringify({ approved: answer.approved, by: answer.by });
-  await options.steps.send(new SendTaskSuccessCommand({ taskToken: token, output }));
+  const output = JSON.stringify({ answer: { approved: answer.approved, by: answer.by } });
+  try {
+    await options.steps.send(new SendTaskSuccessCommand({ taskToken: token, output }));
+  } catch (error) {
+    // The attempt that this token belonged to is over: the next one, or the closing of the question, reads the answer
+    // where it is kept.
+    if (!['TaskTimedOut', 'TaskDoesNotExist'].includes((error as Error).name)) throw error;
+  }
 }
 
 /** How often each reason to hold was met. */
@@ -67,8 +74,8 @@ export function askApproval(options: ApprovalOptions): Handler<unknown, { readon
 }
 
 /**
- * Takes a person's answer: keeps it, then lets the workflow go on. The first answer counts.
- * An answer after the time was up changes nothing and is told so (`accepted: false`).
+ * Takes a person's answer: keeps it, then lets the workflow go on. The first answer counts. After the time was up there
+ * is nothing to answer any more (`accepted: false`).
  */
 export function answerApproval(options: ApprovalOptions): Handler<unknown, { readonly accepted: boolean }> {
   const { runs } = options;
@@ -79,21 +86,26 @@ export function answerApproval(options: ApprovalOptions): Handler<unknown, { rea
     const at = Math.floor(options.now() / 1000);
     const mine: RunAnswer = { approved, by, at, ...(reason === undefined ? {} : { reason }) };
     const answer = await runs.putOnce(run, part.answer, mine);
+    if (answer.silence) return { accepted: false };
     if (answer.approved !== approved) {
       throw new PermanentFault(`Run ${run} was ${answer.approved ? 'approved' : 'refused'} by ${answer.by} before.`);
     }
-    if (await runs.get(run, part.reported('answered'))) return { accepted: true };
-    try {
-      await deliver(options, waiting.token, answer);
-    } catch (error) {
-      if (!['TaskTimedOut', 'TaskDoesNotExist'].includes((error as Error).name)) throw error;
-      // Too late: the run went on without it, and a later run under this name must not take it for an answer.
-      await runs.put(run, part.answer, { approved: false, by: `nobody (${by} was late)`, at } satisfies RunAnswer);
-      scope.log('approval came too late', { run });
-      return { accepted: false };
-    }
-    await runs.put(run, part.reported('answered'), { at });
+    await deliver(options, waiting.token, answer);
     scope.log('approval answered', { run, approved });
     return { accepted: true };
+  };
+}
+
+/** Closes the question when the time is up. An answer that came in the same moment still counts. */
+export function settleApproval(
+  options: Pick<ApprovalOptions, 'runs' | 'now'>,
+): Handler<unknown, { readonly approved: boolean; readonly by: string }> {
+  return async (given, scope) => {
+    const { run } = settleEvent.parse(given);
+    const at = Math.floor(options.now() / 1000);
+    const silence: RunAnswer = { approved: false, by: 'nobody', at, silence: true };
+    const { approved, by } = await options.runs.putOnce<RunAnswer>(run, part.answer, silence);
+    scope.log('approval settled', { run, approved });
+    return { approved, by };
   };
 }

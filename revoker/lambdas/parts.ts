@@ -36,6 +36,8 @@ export interface RunAnswer {
   /** Epoch seconds. */
   readonly at: number;
   readonly reason?: string;
+  /** Nobody answered in time: the workflow closed the question. */
+  readonly silence?: true;
 }
 
 export const part = {

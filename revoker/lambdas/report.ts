@@ -36,6 +36,11 @@ function carried(state: ReportEvent['state']): Record<string, string> {
   );
 }
 
+function approvalOf(answer: RunAnswer | undefined): string {
+  if (!answer || answer.silence) return 'unanswered';
+  return answer.approved ? 'granted' : 'refused';
+}
+
 async function detailOf(runs: RunStore, { workflow, run, state }: ReportEvent): Promise<Record<string, unknown>> {
   if (workflow === 'detect') {
     const plan = await runs.get<RunPlan>(run, part.plan);
@@ -51,7 +56,7 @@ async function detailOf(runs: RunStore, { workflow, run, state }: ReportEvent): 
             actions: carriedOut,
             held: decision.heldCount,
             ...(decision.heldCount > 0
-              ? { approval: answer ? (answer.approved ? 'granted' : 'refused') : 'unanswered' }
+              ? { approval: approvalOf(answer) }
               : {}),
           }
         : {}),

@@ -139,15 +139,14 @@ export const detect: Machine = checkMachine({
       ],
       Next: 'Approved?',
     },
-    'Nobody answered': {
-      Type: 'Pass',
-      Result: { approved: false, by: 'nobody' },
-      ResultPath: '$.approval',
-      Next: 'Report',
-    },
+    'Nobody answered': call(
+      'SettleApproval',
+      { 'run.$': '$.run' },
+      { to: '$.approval', next: 'Approved?', catch: failTo('Report the fault') },
+    ),
     'Approved?': {
       Type: 'Choice',
-      Choices: [{ Variable: '$.approval.approved', BooleanEquals: true, Next: 'Approved: ledger' }],
+      Choices: [{ Variable: '$.approval.answer.approved', BooleanEquals: true, Next: 'Approved: ledger' }],
       Default: 'Report',
     },
     ...record('Approved', 'held'),

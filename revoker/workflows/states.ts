@@ -7,6 +7,7 @@ export const functionNames = [
   'Decide',
   'AskApproval',
   'AnswerApproval',
+  'SettleApproval',
   'Record',
   'Project',
   'Block',

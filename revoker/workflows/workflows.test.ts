@@ -61,6 +61,12 @@ describe.each(names)('workflow %s', (name) => {
   });
 });
 
+it('lets the plan of a run say how long an answer may take', () => {
+  const { 'Unwrap the plan': unwrap, 'Ask for approval': ask } = workflows.detect.States;
+  expect(ask).toMatchObject({ TimeoutSecondsPath: '$.approvalSeconds' });
+  expect(unwrap).toMatchObject({ Parameters: { 'approvalSeconds.$': '$.plan.answer.approvalSeconds' } });
+});
+
 describe('a definition', () => {
   const machine = (States: Machine['States']): Machine => ({ Comment: '', TimeoutSeconds: 1, StartAt: 'A', States });
 

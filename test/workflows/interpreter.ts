@@ -59,22 +59,38 @@ export interface Execution {
   readonly retries: number;
 }
 
-/** What a Lambda that dies looks like to Step Functions. */
-class LambdaDied extends Error {
-  override readonly name = 'Runtime.ExitError';
+/** What a Lambda that dies, or a query that is not taken, looks like to Step Functions. */
+function died(task: State & { Type: 'Task' }, message: string): Error {
+  const name = task.Resource.includes(':athena:') ? 'Athena.TooManyRequestsException' : 'Runtime.ExitError';
+  return Object.assign(new Error(message), { name });
 }
 
 const overTheWire = (value: unknown): unknown =>
   value === undefined ? null : (JSON.parse(JSON.stringify(value)) as unknown);
+
+/**
+ * The interpreter looks a `TimeoutSecondsPath` up in the parameters; the language means the state's input. So the
+ * number that the run's plan put there stands in for the path.
+ */
+function withTimeouts(machine: Machine, seconds: number): Machine {
+  const States = Object.fromEntries(
+    Object.entries(machine.States).map(([name, state]) => {
+      if (state.Type !== 'Task' || state.TimeoutSecondsPath === undefined) return [name, state];
+      const { TimeoutSecondsPath: _path, ...rest } = state;
+      return [name, { ...rest, TimeoutSeconds: seconds }];
+    }),
+  ) as States;
+  return { ...machine, States };
+}
 
 /** Runs a workflow from its committed definition. Pauses between attempts, and waits, are cut to nothing. */
 export async function execute(
   name: WorkflowName,
   input: Record<string, unknown>,
   services: Services,
-  options: { readonly executionName: string; readonly crashes?: readonly Crash[] },
+  options: { readonly executionName: string; readonly approvalSeconds: number; readonly crashes?: readonly Crash[] },
 ): Promise<Execution> {
-  const machine = committed(name);
+  const machine = withTimeouts(committed(name), options.approvalSeconds);
   const crashes = (options.crashes ?? []).map((crash) => ({ ...crash, left: crash.times }));
   const token = randomUUID();
 
@@ -85,7 +101,7 @@ export async function execute(
   ): Promise<unknown> {
     const crash = crashes.find((one) => one.state === stateName && one.left > 0);
     if (crash) crash.left -= 1;
-    if (crash?.when === 'before') throw new LambdaDied('killed before it began');
+    if (crash?.when === 'before') throw died(task, 'killed before it began');
     const answered = task.Resource.endsWith('.waitForTaskToken')
       ? new Promise((resolve) => services.waiting.set(token, resolve))
       : undefined;
@@ -95,7 +111,7 @@ export async function execute(
       const fn = /^\$\{(\w+)Arn\}$/.exec(String(parameters['FunctionName']))?.[1] as FunctionName;
       answer = { Payload: overTheWire(await services.invoke(fn, overTheWire(parameters['Payload']))) };
     }
-    if (crash?.when === 'after') throw new LambdaDied('killed before it answered');
+    if (crash?.when === 'after') throw died(task, 'killed before it answered');
     return answered ?? answer;
   }
 

@@ -9,7 +9,7 @@ import { createKeyring, type Keyring } from '../../revoker/keys/keyring.js';
 import { createRecordSource } from '../../revoker/keys/records.js';
 import { folderSecretStore } from '../../revoker/keys/secrets.js';
 import { createKvsClient } from '../../revoker/kvs-client.js';
-import { answerApproval, askApproval } from '../../revoker/lambdas/approval.js';
+import { answerApproval, askApproval, settleApproval } from '../../revoker/lambdas/approval.js';
 import { carry, servesNetworks, servesStores } from '../../revoker/lambdas/carry.js';
 import { compare, repair } from '../../revoker/lambdas/compare.js';
 import { decide } from '../../revoker/lambdas/decide.js';
@@ -210,6 +210,7 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
   const notify = eventBridgeNotify(events, 'default');
   const approval = { runs, steps, notify, now };
 
+  const approvalSeconds = options.approvalSeconds ?? 30;
   const handlers: Record<FunctionName, Handler<unknown, unknown>> = {
     PlanRun: planRun({
       runs,
@@ -217,12 +218,13 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
       now,
       windowSeconds: 300,
       delaySeconds: 120,
-      approvalSeconds: options.approvalSeconds ?? 30,
+      approvalSeconds,
     }),
     ReadPage: readPage({ runs, athena, judge: plainJudge }),
     Decide: decide({ runs, judge: plainJudge }),
     AskApproval: askApproval(approval),
     AnswerApproval: answerApproval(approval),
+    SettleApproval: settleApproval(approval),
     Record: record({ runs, ledger, targets, now }),
     Project: carry({ ledger, targets, serves: servesStores, now }),
     Block: carry({ ledger, targets, serves: servesNetworks, now }),
@@ -272,7 +274,7 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
     pagesRead,
     services,
     run: (name, input, { name: executionName = 'run-1', crashes = [] } = {}) =>
-      execute(name, input, services, { executionName, crashes }),
+      execute(name, input, services, { executionName, crashes, approvalSeconds }),
     invoke,
     entries,
     async finalState() {
