@@ -14,6 +14,21 @@ export {
   type SignerOptions,
 } from './signer.js';
 export { signCat, signJwt } from './sign.js';
+export {
+  verify,
+  verifyRequest,
+  VerificationError,
+  type EntitledKey,
+  type RequestVerdict,
+  type VerifyOptions,
+  type VerifyPolicy,
+  type VerifyRequestOptions,
+} from './verify.js';
+export { decode, type DecodedToken } from './decode.js';
+export { explain, type ExplainedCheck, type Explanation, type ExplainOptions } from './explain.js';
+export { SignatureError } from './signature.js';
+export type { ViewerRequest } from './request-facts.js';
+export { reasons, type Reason } from './core/reasons.js';
 export { clearTokenCookie } from './cookies.js';
 export { placeToken, type CookieAttributes, type Placement, type PlacedToken } from './placement.js';
 export { secretFromBase64url } from './keys.js';

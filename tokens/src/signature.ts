@@ -59,7 +59,8 @@ function signedInput(pieces: ParsedToken['signed']): Uint8Array | string {
   return pieces.length === 1 && typeof first === 'string' ? first : joined(pieces);
 }
 
-function joined(pieces: ParsedToken['signed']): Uint8Array<ArrayBuffer> {
+/** The pieces as one run of bytes. */
+export function joined(pieces: ParsedToken['signed']): Uint8Array<ArrayBuffer> {
   let length = 0;
   for (const piece of pieces) length += piece.length;
   const bytes = new Uint8Array(length);
@@ -89,7 +90,7 @@ function equalMac(signature: Uint8Array, mac: string): boolean {
  * @throws SignatureError with the reason as `code`.
  */
 export async function checkToken(text: string, keys: readonly VerificationKey[]): Promise<ParsedToken> {
-  const token = parse(text);
+  const token = parseTokenText(text);
   const candidates = keys.filter((key) => (key.kid === undefined ? '' : keyIdText(key.kid)) === token.kid);
   if (candidates.length === 0)
     throw new SignatureError('unknown_key', `No key has the kid ${JSON.stringify(token.kid)}.`);
@@ -103,7 +104,12 @@ export async function checkToken(text: string, keys: readonly VerificationKey[])
   throw new SignatureError('bad_signature', 'The signature does not belong to this token and key.');
 }
 
-function parse(text: string): ParsedToken {
+/**
+ * Takes a token apart.
+ *
+ * @throws SignatureError with the reason as `code`.
+ */
+export function parseTokenText(text: string): ParsedToken {
   try {
     return parseToken(text);
   } catch (thrown) {
