@@ -4,7 +4,7 @@ import type { LogField } from './fields.js';
 import { fieldNames } from './fields.js';
 import { placeExpression } from './addresses.js';
 import { accountsOf, expected, featuresOf, gathered, notable, piecesAtOnce, placedColumns } from './query.js';
-import { type FieldExpressions, requestExpressions, tokenFacts } from './requests.js';
+import { type FieldExpressions, requestColumns, requestRows, tokenFacts } from './requests.js';
 
 /** A table of access logs in the lake. */
 export interface LogTable {
@@ -125,46 +125,20 @@ export function athenaRequests(
   stretch: Stretch,
   dialect: Dialect = trino,
 ): string {
-  const request = requestExpressions(dialect, columnsOf({ ...standardTable, ...table }), config);
-  const lines =
-    `select ${request.token} as text, ${request.at} as seen_at, ${request.address} as address, ${request.asn} as asn,\n` +
-    `    case when length(${request.country}) = 2 then upper(${request.country}) end as country,\n` +
-    `    ${request.status} as status, ${request.bytes} as bytes, ${request.agent} as agent, ${request.family} as family,\n` +
-    `    case when ${request.tool} then 1 else 0 end as tool, ${request.player} as player, case when ${request.cmcd} then 1 else 0 end as cmcd,\n` +
-    `    ${request.edge} as edge, ${request.content} as content, ${request.rendition} as rendition, ${request.file} as file,\n` +
-    `    ${request.objectType} as object_type, ${request.duration} as duration, ${request.rangeStart} as range_start,\n` +
-    `    case when ${request.media} then 1 else 0 end as media\n` +
-    `  from ${name(table.database)}.${name(table.table)} l\n` +
-    `  where ${partitionCondition(stretch, table.partitions)}\n` +
-    `    and ${request.readable} and not ${request.publicPath}`;
-  const kept = [
-    'seen_at',
-    'address',
-    'asn',
-    'country',
-    'status',
-    'bytes',
-    'agent',
-    'family',
-    'tool',
-    'player',
-    'cmcd',
-    'edge',
-    'content',
-    'rendition',
-    'file',
-    'object_type',
-    'duration',
-    'range_start',
-    'media',
-  ];
+  const rows = requestRows(
+    dialect,
+    `${name(table.database)}.${name(table.table)} l\nwhere ${partitionCondition(stretch, table.partitions)}`,
+    columnsOf({ ...standardTable, ...table }),
+    config,
+  );
+  const lines = `select ${requestColumns.join(', ')}, token_text as text from (${rows}) lines where token_text is not null and readable and not public_path`;
   const hosting =
     config.hostingAsns.length > 0 ? `case when r.asn in (${config.hostingAsns.join(', ')}) then 1 else 0 end` : '0';
   return (
     `select r.session_text as session, r.subject, ${dialect.quotient('r.seen_at', config.windowSeconds)} * ${config.windowSeconds} as window_start,\n` +
     `  ${placeExpression(`(${dialect.addressHex('r.address')})`, 'r.asn', config)} as place, r.address, r.asn, r.country, ${hosting} as hosting,\n` +
     `  r.agent, r.family, r.edge, r.bytes, r.tool, r.cmcd, ${placedColumns(dialect, config)}\n` +
-    `from (${tokenFacts(dialect, `(${lines}) lines`, kept)}) r\n` +
+    `from (${tokenFacts(dialect, `(${lines}) tokened`, requestColumns)}) r\n` +
     `where r.seen_at >= ${stretch.from} and r.seen_at < ${stretch.to} and r.status is not null and r.address is not null`
   );
 }

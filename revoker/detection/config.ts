@@ -49,9 +49,9 @@ const weightsSchema = z
     /** Share of the moments in which two or more countries were active. */
     countriesAtOnce: rampSchema({ points: 50, from: 0.08, to: 0.4 }),
     /** Media seconds fetched in a second of the clock, after the buffer is allowed for. */
-    pace: rampSchema({ points: 55, from: 3, to: 6 }),
-    /** Renditions fetched of each position. */
-    renditions: rampSchema({ points: 55, from: 1.5, to: 2.6 }),
+    pace: rampSchema({ points: 55, from: 2.8, to: 4.6 }),
+    /** Share of the positions that one network fetched in several renditions. */
+    renditions: rampSchema({ points: 55, from: 0.4, to: 0.9 }),
     /** Share of the served media that went to hosting networks. */
     hosting: rampSchema({ points: 30, from: 0.2, to: 0.9 }),
     /** Share of the media requests that lack CMCD which others with the same browser or device send. */
@@ -61,7 +61,7 @@ const weightsSchema = z
     /** Share of the media requests by a downloading tool, not a player. */
     tool: rampSchema({ points: 25, from: 0.2, to: 0.9 }),
     /** Places at once from which one account is watched. */
-    accountPlaces: rampSchema({ points: 70, from: 4, to: 8 }),
+    accountPlaces: rampSchema({ points: 70, from: 4, to: 7 }),
     /** Refusals for each served request: somebody tries places the token is not for. */
     refusals: rampSchema({ points: 10, from: 0.2, to: 1 }),
   })

@@ -12,8 +12,10 @@ export interface Dialect {
   hash(text: string): string;
   /** The n-th part, counted from 1, NULL when there is none. */
   part(text: string, separator: string, index: number): string;
-  /** The n-th part from the end, counted from 1, NULL when there is none. */
-  partFromEnd(text: string, separator: string, index: number): string;
+  /** A text cut at each separator. */
+  cut(text: string, separator: string): string;
+  /** The n-th element of a list, counted from 1, or from the end when negative; NULL when it is empty or there is none. */
+  element(list: string, index: number): string;
   contains(text: string, needle: string): string;
   /** The first match's group, NULL when nothing matches. */
   extract(text: string, expression: string, group: number): string;
@@ -52,7 +54,8 @@ export const duckdb: Dialect = {
   quotient: (value, by) => `(${value}) // ${by}`,
   hash: (text) => `hash(${text})`,
   part: (text, separator, index) => `nullif(split_part(${text}, ${literal(separator)}, ${index}), '')`,
-  partFromEnd: (text, separator, index) => `nullif(split_part(${text}, ${literal(separator)}, -${index}), '')`,
+  cut: (text, separator) => `string_split(${text}, ${literal(separator)})`,
+  element: (list, index) => `nullif(${list}[${index}], '')`,
   contains: (text, needle) => `contains(${text}, ${literal(needle)})`,
   extract: (text, expression, group) => `nullif(regexp_extract(${text}, ${literal(expression)}, ${group}), '')`,
   epochOf: (date, time) => `cast(floor(epoch(try_cast(${date} || ' ' || ${time} as timestamp))) as bigint)`,
@@ -95,7 +98,8 @@ export const trino: Dialect = {
   quotient: (value, by) => `(${value}) / ${by}`,
   hash: (text) => `from_big_endian_64(xxhash64(to_utf8(${text})))`,
   part: (text, separator, index) => `nullif(split_part(${text}, ${literal(separator)}, ${index}), '')`,
-  partFromEnd: (text, separator, index) => `nullif(element_at(split(${text}, ${literal(separator)}), -${index}), '')`,
+  cut: (text, separator) => `split(${text}, ${literal(separator)})`,
+  element: (list, index) => `nullif(element_at(${list}, ${index}), '')`,
   contains: (text, needle) => `strpos(${text}, ${literal(needle)}) > 0`,
   extract: (text, expression, group) => `nullif(regexp_extract(${text}, ${literal(expression)}, ${group}), '')`,
   epochOf: (date, time) =>

@@ -5,11 +5,12 @@ import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { addressTable, type AddressRange } from './addresses.js';
 import type { DetectionConfig } from './config.js';
 import { duckdb, literal } from './dialect.js';
-import { type AccountRow, type FeatureRow, readAccountRow, readFeatureRow, readSession } from './features.js';
+import { type AccountRow, type FeatureRow, readAccountRow, readFeatureRow, sessionTexts } from './features.js';
 import { mapFields, missingFields } from './fields.js';
 import {
   accountsOf,
   activityColumns,
+  alonePoints,
   expected,
   featuresOf,
   gathered,
@@ -18,7 +19,7 @@ import {
   placedColumns,
   requestMeasures,
 } from './query.js';
-import { type FieldExpressions, requestExpressions, tokenFacts } from './requests.js';
+import { type FieldExpressions, requestRows, tokenFacts, tokenRows } from './requests.js';
 import type { LogSource, LogSources, SkippedFile } from './sources.js';
 
 /** How the reading went: bad input never stops a run, it is counted here. */
@@ -80,14 +81,14 @@ export interface DetectionDatabase {
   readonly reading: ReadingReport;
   readonly audience: Audience;
   /** Feature rows: those in which some signal speaks, or all with `every`. */
-  rows(options?: { every?: boolean }): Promise<FeatureRow[]>;
+  rows(options?: { every?: boolean; sessions?: readonly string[] }): Promise<FeatureRow[]>;
   /** What accounts do that are watched from more places at once than `weights.accountPlaces.from`. */
   accounts(): Promise<AccountRow[]>;
   /** Where a session was used from, most used first. Sessions by the query's text (`s:…`). */
   places(sessions: readonly string[]): Promise<Map<string, SessionPlace[]>>;
   timeline(sessions: readonly string[]): Promise<Map<string, TimelineCell[]>>;
-  /** One token of each session: held in memory only to read the subject that a revocation needs. Never print it. */
-  tokensOf(sessions: readonly string[]): Promise<Map<string, string>>;
+  /** The account of each session whose token names one. */
+  subjects(sessions: readonly string[]): Promise<Map<string, string>>;
   close(): Promise<void>;
 }
 
@@ -98,6 +99,8 @@ export interface ReadOptions {
   readonly addresses?: readonly AddressRange[];
   /** Measure every session whole, not only those with a sign of something; for calibration. */
   readonly everySession?: boolean;
+  /** Sessions measured whole whatever they do, as they are printed. */
+  readonly focus?: readonly string[];
   /** Told the share of the files read, from 0 to 1. */
   readonly progress?: (share: number) => void;
 }
@@ -211,47 +214,24 @@ async function loadFiles(connection: DuckDBConnection, source: LogSource, option
   const { from, fields } = await scanOf(connection, source, true);
   const again = await scanOf(connection, source);
   const { config, now } = options;
-  const request = requestExpressions(duckdb, fields, config);
-  const columns = {
-    token_text: request.token,
-    seen_at: request.at,
-    address: request.address,
-    asn: `try_cast(${request.asn} as uinteger)`,
-    country: `case when length(${request.country}) = 2 then upper(${request.country}) end`,
-    status: `try_cast(${request.status} as usmallint)`,
-    bytes: request.bytes,
-    agent: request.agent,
-    family: request.family,
-    tool: `(${request.tool})::utinyint`,
-    player: request.player,
-    cmcd: `(${request.cmcd})::utinyint`,
-    edge: request.edge,
-    content: request.content,
-    rendition: request.rendition,
-    file: request.file,
-    object_type: request.objectType,
-    duration: `try_cast(${request.duration} as uinteger)`,
-    range_start: request.rangeStart,
-    media: `(${request.media})::utinyint`,
-    readable: request.readable,
-    public_path: request.publicPath,
-  };
-  const select = Object.entries(columns).map(([name, sql]) => `${sql} as ${name}`);
+  const rows = requestRows(duckdb, from, fields, config);
   const state =
     `case when seen_at is null or status is null or address is null or address in ('', '-') then ${bad} ` +
     `when seen_at > ${now + config.clockSkewSeconds} then ${future} ` +
     `when token_text is null or not readable or public_path then ${untokened} else ${usable} end`;
-  const kept = requestTable.map(([name]) =>
-    name === 'state' ? `${state} as state` : name === 'token' ? 'hash(token_text) as token' : name,
+  const kept = requestTable.map(([name, type]) =>
+    name === 'state'
+      ? `${state} as state`
+      : name === 'token'
+        ? 'hash(token_text) as token'
+        : `try_cast(${name} as ${type}) as ${name}`,
   );
   await connection.run('begin transaction');
   try {
+    await connection.run(`insert into requests select ${kept.join(', ')} from (${rows}) lines`);
     await connection.run(
-      `insert into requests select ${kept.join(', ')} from (select ${select.join(', ')} from ${from}) lines`,
-    );
-    await connection.run(
-      `insert into tokens select hash(token_text), any_value(token_text) from (select ${request.token} as token_text from ${again.from}) lines ` +
-        `where token_text is not null group by hash(token_text)`,
+      `insert into tokens select hash(token_text), any_value(token_text) from (${tokenRows(duckdb, again.from, again.fields, config)}) lines ` +
+        'where token_text is not null group by hash(token_text)',
     );
     await connection.run('commit');
   } catch (error) {
@@ -320,8 +300,9 @@ async function prepare(connection: DuckDBConnection, options: ReadOptions): Prom
   await connection.run('create table token_texts as select token, any_value(text) as text from tokens group by token');
   await connection.run('drop table tokens');
   await connection.run(`create table token_sessions as ${tokenFacts(duckdb, 'token_texts', ['token'])}`);
+  await connection.run('drop table token_texts');
   await connection.run(
-    'create table sessions as select (row_number() over ())::uinteger as session, session_text, any_value(token) as token, ' +
+    'create table sessions as select (row_number() over ())::uinteger as session, session_text, ' +
       'any_value(subject) as subject from token_sessions group by session_text',
   );
   await connection.run(
@@ -343,7 +324,7 @@ async function prepare(connection: DuckDBConnection, options: ReadOptions): Prom
     'create table crowd as select distinct c.subject, a.window_start, a.session from activity a join sessions s using (session) ' +
       'join crowded c on c.subject = s.subject and c.window_start = a.window_start where a.media > 0',
   );
-  await connection.run(candidates(config, options.everySession ?? false));
+  await connection.run(candidates(config, options.everySession ?? false, options.focus ?? []));
   await connection.run(placedRequests(config));
   await connection.run(`create table pieces as ${piecesOf(duckdb, 'position', 'placed')}`);
   await connection.run(`insert into pieces ${piecesOf(duckdb, 'moment', 'placed')}`);
@@ -382,15 +363,19 @@ function activityPieces(config: DetectionConfig): string {
 const sampleOf = 50;
 
 /** Sessions and windows in which anything asks for a closer look. */
-function candidates(config: DetectionConfig, everySession: boolean): string {
+function candidates(config: DetectionConfig, everySession: boolean, focus: readonly string[]): string {
+  const asked = focus.flatMap(sessionTexts).map(literal).join(', ') || "''";
   const all = everySession ? 'true' : `session % ${sampleOf} = 0`;
+  const alone = alonePoints(config, { media: 'w.media', hosting: 'w.hosting', tool: 'w.tool', silent: '(w.expected_cmcd - w.cmcd)', oneIn: 'w.one_in' });
   return (
-    `create table candidates as with w as (select session, window_start, count(distinct place) filter (where served > 0) as places, ` +
-    `sum(media) as media, sum(cmcd) as cmcd, sum(media * coalesce(cmcd_share, 0)) as expected_cmcd, sum(tool) as tool, max(one_in) as one_in, sum(case when hosting = 1 then media else 0 end) as hosting ` +
-    `from activity left join families using (family) left join agents using (agent) group by session, window_start), usual as (select coalesce(quantile_cont(media, 0.75), 0) as media from w where media > 0) ` +
+    'create table candidates as with w as (select session, window_start, count(distinct place) filter (where served > 0) as places, ' +
+    'sum(media) as media, sum(cmcd) as cmcd, sum(media * coalesce(cmcd_share, 0)) as expected_cmcd, sum(tool) as tool, ' +
+    'coalesce(max(one_in), 0) as one_in, sum(case when hosting = 1 then media else 0 end) as hosting ' +
+    'from activity left join families using (family) left join agents using (agent) group by session, window_start), ' +
+    'usual as (select coalesce(quantile_cont(media, 0.75), 0) as media from w where media > 0) ' +
     `select session, window_start from w, usual where w.media > 0 and (${all} or w.places > 1 or w.media > 1.4 * usual.media ` +
-    `or w.expected_cmcd - w.cmcd > ${config.weights.missingCmcd.from} * w.media or w.one_in > ${config.weights.rareAgent.from} or w.tool > ${config.weights.tool.from} * w.media or w.hosting > ${config.weights.hosting.from} * w.media ` +
-    'or (session, window_start) in (select session, window_start from crowd))'
+    `or ${alone} >= ${config.actions.watch} or (session, window_start) in (select session, window_start from crowd) ` +
+    `or session in (select session from sessions where session_text in (${asked})))`
   );
 }
 
@@ -462,12 +447,14 @@ function database(
     reading,
     audience,
     close,
-    async rows({ every = false } = {}) {
-      const where = every
-        ? ''
-        : ` where ${notable(config)} or (session, window_start) in (select session, window_start from crowd)`;
+    async rows({ every = false, sessions } = {}) {
+      const where = sessions
+        ? ` where session in (select session from ${named(sessions.flatMap(sessionTexts))})`
+        : every
+          ? ''
+          : ` where ${notable(config)} or (session, window_start) in (select session, window_start from crowd)`;
       const answer = await connection.runAndReadAll(
-        `with gathered as (${gathered(duckdb, 'pieces')}), expected as (${expected('gathered', { families: 'families', agents: 'agents' })}), ` +
+        `with gathered as (${(['activity', 'position', 'moment'] as const).map((kind) => gathered(duckdb, 'pieces', kind)).join(' union all ')}), expected as (${expected('gathered', { families: 'families', agents: 'agents' })}), ` +
           `features as (${featuresOf(duckdb, config, 'expected')}), ` +
           `chosen as (select * from features${where}) ` +
           'select chosen.* replace (s.session_text as session) from chosen join sessions s on s.session = chosen.session ' +
@@ -525,9 +512,9 @@ function database(
       }
       return found;
     },
-    async tokensOf(sessions) {
+    async subjects(sessions) {
       const answer = await connection.runAndReadAll(
-        `select n.session_text, any_value(t.text) as text from token_sessions f join token_texts t using (token) join ${named(sessions)} n using (session_text) group by 1`,
+        `select s.session_text, s.subject from sessions s join ${named(sessions)} n using (session) where s.subject is not null`,
       );
       return new Map(answer.getRowsJson().map((row) => [String(row[0]), String(row[1])]));
     },

@@ -180,13 +180,13 @@ export const features: readonly Feature[] = [
   {
     name: 'refetched',
     unit: 'fetches',
-    meaning: 'Fetches of the same object again through one network',
+    meaning: 'Further fetches of a place through one network',
     sql: () => total('refetched', position),
   },
   {
     name: 'renditions',
     unit: 'renditions',
-    meaning: 'Renditions of each place that one network fetched, summed',
+    meaning: 'One for each place, two where one network fetched it in several renditions, summed',
     sql: () => total('renditions', position),
   },
   {
@@ -273,6 +273,14 @@ export function readSession(text: string): { session: string; sessionKind: Sessi
     return { session: Buffer.from(id, 'hex').toString('base64url'), sessionKind: kind };
   }
   return { session: id, sessionKind: kind };
+}
+
+/** The texts by which the query may know a session that is given as it is printed. */
+export function sessionTexts(session: string): string[] {
+  const bytes = Buffer.from(session, 'base64url');
+  const hex = bytes.toString('base64url') === session ? bytes.toString('hex').toUpperCase() : undefined;
+  const found = [`s:${session}`, `t:${session}`, `h:${session}`];
+  return hex === undefined ? found : [...found, `s:${hex}`, `t:${hex}`];
 }
 
 /** Makes a feature row of a query's answer: an object by column name, as DuckDB or Athena gives it. */

@@ -96,8 +96,18 @@ const measures: readonly Measure[] = [
   { name: 'failed', kinds: ['activity'], type: 'bigint', sql: 'count(*) filter (where status >= 500)' },
   { name: 'first_at', kinds: ['activity', 'position'], type: 'bigint', sql: 'min(seen_at)' },
   { name: 'last_at', kinds: ['activity', 'position'], type: 'bigint', sql: 'max(seen_at)' },
-  { name: 'refetched', kinds: ['position'], type: 'bigint', sql: 'count(*) - count(distinct object)' },
-  { name: 'renditions', kinds: ['position'], type: 'bigint', sql: 'count(distinct rendition)' },
+  {
+    name: 'refetched',
+    kinds: ['position'],
+    type: 'bigint',
+    sql: 'greatest(count(*) - case when min(object) = max(object) then 1 else 2 end, 0)',
+  },
+  {
+    name: 'renditions',
+    kinds: ['position'],
+    type: 'bigint',
+    sql: 'case when min(rendition) = max(rendition) then 1 else 2 end',
+  },
   { name: 'media_ms', kinds: ['position'], type: 'bigint', sql: 'cast(max(duration) as bigint)' },
   { name: 'players_low', kinds: ['moment'], type: 'hash', sql: 'min(player)' },
   { name: 'players_high', kinds: ['moment'], type: 'hash', sql: 'max(player)' },
@@ -166,35 +176,43 @@ export function piecesAtOnce(requests: string): string {
 
 const summed = (name: string): string => `sum(${name}) as ${name}`;
 
-/** Pieces of several networks put together: one row a place of activity, a position, a moment. The engines' common core. */
-export function gathered(dialect: Dialect, pieces: string): string {
-  const group = keys.filter((key) => key !== 'place');
+/**
+ * Pieces of several networks put together: one row a place of activity, a position, a moment. The engines' common core.
+ * With `kind`, only the pieces of that kind, grouped by the keys that it has: an engine that holds the kinds apart need
+ * not group by columns that are all NULL.
+ */
+export function gathered(dialect: Dialect, pieces: string, kind?: Kind): string {
+  const all = keys.filter((key) => key !== 'place');
+  const group = kind === undefined ? all : all.filter((key) => keysOf[kind].includes(key));
+  const sums = ['requests', 'served', 'bytes', 'media', 'cmcd', 'tool', 'refused_token', 'refused_revoked', 'refused_blackout', 'failed', 'refetched'];
   return [
-    `select kind, ${group.join(', ')}, max(place) as place, count(*) as networks,`,
-    `  ${[
-      'requests',
-      'served',
-      'bytes',
-      'media',
-      'cmcd',
-      'tool',
-      'refused_token',
-      'refused_revoked',
-      'refused_blackout',
-      'failed',
-      'refetched',
-    ]
-      .map(summed)
-      .join(', ')},`,
+    `select ${kind === undefined ? 'kind' : `${literalKind(kind)} as kind`},`,
+    `  ${all.map((key) => (group.includes(key) ? key : `${nothing(dialect, keyTypes[key] ?? 'hash')} as ${key}`)).join(', ')},`,
+    `  max(place) as place, count(*) as networks,`,
+    `  ${sums.map((name) => `cast(sum(${name}) as bigint) as ${name}`).join(', ')},`,
     `  min(first_at) as first_at, max(last_at) as last_at, ${dialect.secondSmallest('first_at')} as second_at,`,
     `  max(renditions) as renditions, max(media_ms) as media_ms,`,
     `  min(players_low) as players_low, max(players_high) as players_high,`,
     `  min(countries_low) as countries_low, max(countries_high) as countries_high,`,
     `  min(contents_low) as contents_low, max(contents_high) as contents_high,`,
     `  min(playhead) as playhead_low, max(playhead) as playhead_high`,
-    `from ${pieces}`,
-    `group by kind, ${group.join(', ')}`,
+    `from ${pieces}${kind === undefined ? '' : ` where kind = ${literalKind(kind)}`}`,
+    `group by ${[...(kind === undefined ? ['kind'] : []), ...group].join(', ')}`,
   ].join('\n');
+}
+
+/** The points that the signals of one playback alone can make: hosting, tool, missing CMCD and rare user agent. */
+export function alonePoints(
+  { weights }: DetectionConfig,
+  columns: { readonly media: string; readonly hosting: string; readonly tool: string; readonly silent: string; readonly oneIn: string },
+): string {
+  const ramp = (weight: { points: number; from: number; to: number }, value: string): string =>
+    `${weight.points} * least(1e0, greatest(0e0, (${value} - ${weight.from}) / ${weight.to - weight.from}))`;
+  const share = (part: string): string => `cast(${part} as double) / greatest(${columns.media}, 1)`;
+  return (
+    `(${ramp(weights.hosting, share(columns.hosting))} + ${ramp(weights.tool, share(columns.tool))} + ` +
+    `${ramp(weights.missingCmcd, share(columns.silent))} + ${ramp(weights.rareAgent, columns.oneIn)})`
+  );
 }
 
 /**
@@ -250,12 +268,9 @@ export function notable(config: DetectionConfig): string {
     `country_moments > ${weights.countriesAtOnce.from} * greatest(moments, 1)`,
     `asns > ${weights.autonomousSystems.from}`,
     `countries > ${weights.countries.from}`,
-    `renditions > ${weights.renditions.from} * ${video}`,
+    `renditions - positions > ${weights.renditions.from} * greatest(positions, 1)`,
     `${mediaSeconds} > ${Math.min(weights.pace.from, hardRules.pace || weights.pace.from)} * ${Math.min(30, config.windowSeconds)}`,
-    `hosting_media > ${weights.hosting.from} * greatest(media, 1)`,
-    `tool_media > ${weights.tool.from} * greatest(media, 1)`,
-    `agent_one_in > ${weights.rareAgent.from}`,
-    `expected_cmcd - cmcd_media > ${weights.missingCmcd.from} * greatest(media, 1)`,
+    `${alonePoints(config, { media: 'media', hosting: 'hosting_media', tool: 'tool_media', silent: '(expected_cmcd - cmcd_media)', oneIn: 'agent_one_in' })} >= ${config.actions.watch}`,
   ];
   return `(media >= ${config.evidence.media} and (${tests.join('\n  or ')}))`;
 }
@@ -278,17 +293,15 @@ export function activityColumns(dialect: Dialect, given: Readonly<Partial<Record
 
 /** A segment's number: the last digits of its name before the extension. Initialisation segments have none. */
 const positionExpression = '([0-9]+)[^0-9.]*[.][A-Za-z0-9]+$';
-const audioName = '(?i)(^|[^a-z])(audio|aud|sound|mp4a|aac)([^a-z]|$)';
-const textName = '(?i)(^|[^a-z])(subs?|subtitles?|captions?|text|vtt|wvtt|stpp)([^a-z]|$)';
-
 /** What positions and moments are made of, over requests `r`. */
 export function placedColumns(dialect: Dialect, config: DetectionConfig): string {
   const name = `(r.rendition || '/' || r.file)`;
+  const named = (words: readonly string[]): string => words.map((word) => `strpos(lower(${name}), '${word}') > 0`).join(' or ');
   const track =
     "case when r.object_type in ('a', 'a%') then 'audio' when r.object_type in ('c', 'c%', 'tt') then 'text' " +
     "when starts_with(r.object_type, 'v') or r.object_type = 'av' then 'video' " +
-    `when ${dialect.extract(name, audioName, 2)} is not null then 'audio' ` +
-    `when ${dialect.extract(name, textName, 2)} is not null then 'text' else 'video' end`;
+    `when ${named(['audio', '.m4a', '.cmfa', '.aac', '.mp3', '.ac3', '.ec3'])} then 'audio' ` +
+    `when ${named(['subtitle', 'caption', '.vtt', '.cmft'])} then 'text' else 'video' end`;
   const position =
     `case when strpos(lower(r.file), 'init') > 0 or starts_with(r.object_type, 'i') then null ` +
     `else try_cast(${dialect.extract('r.file', positionExpression, 1)} as bigint) end`;

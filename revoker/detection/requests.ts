@@ -6,36 +6,6 @@ import type { LogField } from './fields.js';
 /** How a log's fields read as SQL text expressions; a field that the log lacks is absent. */
 export type FieldExpressions = Partial<Record<LogField, string>>;
 
-/** The columns of a request, in the order of `requestColumns`. The token itself is not among those that are kept. */
-export interface RequestExpressions {
-  /** Seconds since 1970. */
-  readonly at: string;
-  readonly address: string;
-  readonly asn: string;
-  /** Two capital letters. */
-  readonly country: string;
-  readonly status: string;
-  readonly bytes: string;
-  readonly readable: string;
-  readonly token: string;
-  readonly publicPath: string;
-  readonly agent: string;
-  /** A hash of the browser and platform, without the version. */
-  readonly family: string;
-  readonly tool: string;
-  /** A hash of the CMCD session id. */
-  readonly player: string;
-  readonly cmcd: string;
-  readonly edge: string;
-  readonly content: string;
-  readonly rendition: string;
-  readonly file: string;
-  readonly objectType: string;
-  readonly duration: string;
-  readonly rangeStart: string;
-  readonly media: string;
-}
-
 /** A shorter text than this is no token: the shortest signed one is far longer. */
 const shortestToken = 40;
 const mediaExtensions = [
@@ -70,89 +40,137 @@ function isPath(placement: LogPlacement): placement is LogPlacement & { kind: 'p
   return placement.kind === 'path';
 }
 
-/** The requests of a log, one expression a column, with no token outside `token`. */
-export function requestExpressions(
+/** The columns of a request as `requestRows` names them. `token_text` is the token itself, and is not kept. */
+export const requestColumns = [
+  'seen_at',
+  'address',
+  'asn',
+  'country',
+  'status',
+  'bytes',
+  'agent',
+  'family',
+  'tool',
+  'player',
+  'cmcd',
+  'edge',
+  'content',
+  'rendition',
+  'file',
+  'object_type',
+  'duration',
+  'range_start',
+  'media',
+] as const;
+
+/**
+ * The requests of a log: `requestColumns`, and `token_text`, `readable` (a GET or HEAD), `public_path`. In steps, so that
+ * each text is cut once: the path first, then what stands in it.
+ */
+export function requestRows(
   dialect: Dialect,
+  relation: string,
   fields: FieldExpressions,
   config: DetectionConfig,
-): RequestExpressions {
-  const path = fields.path ?? 'cast(null as varchar)';
-  const present = (field: LogField): string | undefined => {
-    const expression = fields[field];
-    return expression === undefined ? undefined : `nullif(${expression}, '-')`;
-  };
-  const query = fields.query === undefined ? undefined : `replace(${fields.query}, '%25', '%')`;
-  const cmcd = (key: string): string | undefined =>
-    query === undefined ? undefined : `split_part(${query}, ${literal(`${key}%3D`)}, 2)`;
-  const agent = fields.agent ?? `''`;
-  const file = partOfLast(dialect, path, config);
-  const token = tokenExpression(dialect, fields, config);
-  const extension = `lower(${dialect.partFromEnd(file, '.', 1)})`;
-  return {
-    at: coalesce(
+): string {
+  const text = (field: LogField): string => fields[field] ?? 'cast(null as varchar)';
+  const present = (field: LogField): string => `nullif(${text(field)}, '-')`;
+  const query = `replace(${text('query')}, '%25', '%')`;
+  const cut = (key: string): string => `split_part(q, ${literal(key)}, 2)`;
+  const whenCmcd = (sql: string): string => `case when in_query then ${sql} end`;
+  const hasQuery = fields.query !== undefined;
+  const first = [
+    `${dialect.cut(text('path'), '/')} as segments`,
+    `${text('path')} as path`,
+    `${hasQuery ? `case when ${dialect.contains(text('query'), 'CMCD=')} then ${query} end` : 'cast(null as varchar)'} as q`,
+    `${hasQuery ? dialect.contains(text('query'), 'CMCD=') : 'false'} as in_query`,
+    `${text('query')} as query_text`,
+    `${text('cookie')} as cookie_text`,
+    `${text('headers')} as headers_text`,
+    `${coalesce(
       [
         fields.timestamp && `cast(floor(try_cast(${fields.timestamp} as double)) as bigint)`,
         fields['timestamp-ms'] && dialect.quotient(`try_cast(${fields['timestamp-ms']} as bigint)`, 1000),
         fields.date && fields.time && dialect.epochOf(fields.date, fields.time),
       ],
       'bigint',
-    ),
-    address: fields.address ?? 'cast(null as varchar)',
-    asn: fields.asn === undefined ? 'cast(null as bigint)' : `try_cast(${fields.asn} as bigint)`,
-    country: fields.country === undefined ? 'cast(null as varchar)' : `nullif(nullif(${fields.country}, '-'), '')`,
-    status: `try_cast(${fields.status ?? 'null'} as integer)`,
-    bytes: `coalesce(try_cast(${fields.bytes ?? 'null'} as bigint), 0)`,
-    readable: fields.method === undefined ? 'true' : `${fields.method} in ('GET', 'HEAD')`,
-    token,
-    publicPath: publicPath(path, config.publicPaths),
-    agent: dialect.hash(agent),
-    family: dialect.hash(`split_part(${agent}, '/', 2)`),
-    tool: `lower(split_part(${agent}, '/', 1)) in (${config.tools.map((tool) => literal(tool.toLowerCase())).join(', ')})`,
-    player: hashOrNull(
-      dialect,
-      coalesce(
-        [present('cmcd-session'), query && `nullif(split_part(split_part(${query}, 'sid%3D%22', 2), '%22', 1), '')`],
-        'varchar',
-      ),
-    ),
-    cmcd: disjunction([
-      present('cmcd-session') && `${present('cmcd-session')} is not null`,
-      present('cmcd-type') && `${present('cmcd-type')} is not null`,
-      query && dialect.contains(query, 'CMCD='),
-      fields.headers && dialect.contains(`lower(${fields.headers})`, 'cmcd-'),
-    ]),
-    edge: fields.edge === undefined ? dialect.hash(`''`) : dialect.hash(`substr(${fields.edge}, 1, 3)`),
-    content: contentExpression(dialect, path, file, config),
-    rendition: renditionExpression(dialect, path, config),
-    file,
-    objectType: coalesce([present('cmcd-type'), cmcd('ot') && `nullif(substr(${cmcd('ot')}, 1, 2), '')`], 'varchar'),
-    duration: coalesce(
-      [
-        present('cmcd-duration') && `try_cast(${present('cmcd-duration')} as integer)`,
-        query && `try_cast(split_part(split_part(split_part(${query}, '%2Cd%3D', 2), '%', 1), '&', 1) as integer)`,
-      ],
-      'integer',
-    ),
-    rangeStart:
-      fields['range-start'] === undefined ? 'cast(null as bigint)' : `try_cast(${fields['range-start']} as bigint)`,
-    media: `coalesce(${extension} in (${mediaExtensions.map(literal).join(', ')}), false)`,
-  };
+    )} as seen_at`,
+    `${text('address')} as address`,
+    `try_cast(${text('asn')} as bigint) as asn`,
+    `case when length(${text('country')}) = 2 then upper(${text('country')}) end as country`,
+    `try_cast(${text('status')} as integer) as status`,
+    `coalesce(try_cast(${text('bytes')} as bigint), 0) as bytes`,
+    `${dialect.hash(`coalesce(${text('agent')}, '')`)} as agent`,
+    `${dialect.hash(`split_part(coalesce(${text('agent')}, ''), '/', 2)`)} as family`,
+    `case when lower(split_part(${text('agent')}, '/', 1)) in (${config.tools.map((tool) => literal(tool.toLowerCase())).join(', ') || "''"}) then 1 else 0 end as tool`,
+    `${present('cmcd-session')} as told_player`,
+    `${present('cmcd-type')} as told_type`,
+    `try_cast(${present('cmcd-duration')} as integer) as told_duration`,
+    `${dialect.hash(`substr(coalesce(${text('edge')}, ''), 1, 3)`)} as edge`,
+    `try_cast(${text('range-start')} as bigint) as range_start`,
+    `${fields.method === undefined ? 'true' : `${fields.method} in ('GET', 'HEAD')`} as readable`,
+    `${publicPath(text('path'), config.publicPaths)} as public_path`,
+  ];
+  const stripped = config.placements.some((placement) => placement.kind === 'path-parameter');
+  const withoutParameter = (sql: string): string => (stripped ? `split_part(${sql}, ';', 1)` : sql);
+  const second = [
+    '*',
+    `${tokenExpression(dialect, fields, config)} as token_text`,
+    `${withoutParameter(dialect.element('segments', -1))} as file`,
+    `coalesce(told_player, ${whenCmcd(`nullif(split_part(${cut('sid%3D%22')}, '%22', 1), '')`)}) as player_text`,
+    `coalesce(told_type, ${whenCmcd(`nullif(substr(${cut('ot%3D')}, 1, 2), '')`)}) as object_type`,
+    `coalesce(told_duration, ${whenCmcd(`try_cast(split_part(split_part(${cut('%2Cd%3D')}, '%', 1), '&', 1) as integer)`)}) as duration`,
+    `in_query or told_player is not null or told_type is not null${
+      fields.headers === undefined ? '' : ` or coalesce(${dialect.contains('lower(headers_text)', 'cmcd-')}, false)`
+    } as has_cmcd`,
+  ];
+  const extension = `lower(substr(file, length(file) - strpos(reverse(file), '.') + 2))`;
+  const third = [
+    'seen_at',
+    'address',
+    'asn',
+    'country',
+    'status',
+    'bytes',
+    'agent',
+    'family',
+    'tool',
+    'edge',
+    'range_start',
+    'file',
+    'object_type',
+    'duration',
+    `case when player_text is not null then ${dialect.hash('player_text')} end as player`,
+    'case when has_cmcd then 1 else 0 end as cmcd',
+    `${contentExpression(dialect, config)} as content`,
+    `${withoutParameter(`case when length(${dialect.element('segments', -2)}) < ${shortestToken} then ${dialect.element('segments', -2)} else '' end`)} as rendition`,
+    `case when ${extension} in (${mediaExtensions.map(literal).join(', ')}) then 1 else 0 end as media`,
+    'token_text',
+    'readable',
+    'public_path',
+  ];
+  return `select ${third.join(', ')}\nfrom (select ${second.join(', ')}\nfrom (select ${first.join(', ')}\nfrom ${relation}) cut_once) named_once`;
 }
 
-/** A hash of NULL would count as one more player. */
-function hashOrNull(dialect: Dialect, text: string): string {
-  return `case when ${text} is not null then ${dialect.hash(text)} end`;
+/** The tokens of a log alone, as `token_text`. */
+export function tokenRows(
+  dialect: Dialect,
+  relation: string,
+  fields: FieldExpressions,
+  config: DetectionConfig,
+): string {
+  const text = (field: LogField): string => fields[field] ?? 'cast(null as varchar)';
+  return (
+    `select ${tokenExpression(dialect, fields, config)} as token_text from (select ${text('path')} as path, ` +
+    `${dialect.cut(text('path'), '/')} as segments, ${text('query')} as query_text, ${text('cookie')} as cookie_text, ` +
+    `${text('headers')} as headers_text from ${relation}) cut_once`
+  );
 }
 
 function coalesce(candidates: readonly (string | undefined | '')[], type: string): string {
   const found = candidates.filter((candidate): candidate is string => Boolean(candidate));
   if (found.length === 0) return `cast(null as ${type})`;
   return found.length === 1 ? (found[0] as string) : `coalesce(${found.join(', ')})`;
-}
-
-function disjunction(candidates: readonly (string | undefined | '')[]): string {
-  const found = candidates.filter((candidate): candidate is string => Boolean(candidate));
-  return found.length === 0 ? 'false' : `coalesce(${found.join(' or ')}, false)`;
 }
 
 function publicPath(path: string, paths: readonly string[]): string {
@@ -164,55 +182,44 @@ function publicPath(path: string, paths: readonly string[]): string {
   return `(${tests.join(' or ')})`;
 }
 
-/** The last path segment without its path parameters, which may be a token. */
-function partOfLast(dialect: Dialect, path: string, config: DetectionConfig): string {
-  const last = dialect.partFromEnd(path, '/', 1);
-  return config.placements.some((placement) => placement.kind === 'path-parameter')
-    ? `split_part(${last}, ';', 1)`
-    : last;
-}
-
-function pathToken(dialect: Dialect, path: string, placement: LogPlacement & { kind: 'path' }): string {
-  const segment = dialect.part(path, '/', tokenSegment(placement));
+function pathToken(dialect: Dialect, placement: LogPlacement & { kind: 'path' }): string {
+  const segment = dialect.element('segments', tokenSegment(placement));
   const long = `length(${segment}) >= ${shortestToken}`;
   if (placement.mode === 'first') return `case when ${long} then ${segment} end`;
-  return `case when starts_with(${path}, ${literal(`${pathPrefix(placement)}/`)}) and ${long} then ${segment} end`;
+  return `case when ${long} and starts_with(path, ${literal(`${pathPrefix(placement)}/`)}) then ${segment} end`;
 }
 
+/** Over the columns of the first step. What is too short for a token is none. */
 function tokenExpression(dialect: Dialect, fields: FieldExpressions, config: DetectionConfig): string {
+  const long = (sql: string): string => `case when length(${sql}) >= ${shortestToken} then ${sql} end`;
   const found: string[] = [];
   for (const placement of config.placements) {
-    const name = isPath(placement) ? '' : (placement.name ?? 'CAT');
     if (isPath(placement)) {
-      if (fields.path !== undefined) found.push(pathToken(dialect, fields.path, placement));
-    } else if (placement.kind === 'query') {
-      if (fields.query !== undefined) {
-        found.push(dialect.part(dialect.part(`('&' || ${fields.query})`, `&${name}=`, 2), '&', 1));
-      }
-    } else if (placement.kind === 'path-parameter') {
-      if (fields.path !== undefined) {
-        found.push(dialect.extract(fields.path, `;${escapeExpression(name)}=(${tokenCharacters})`, 1));
-      }
-    } else if (placement.kind === 'cookie') {
-      if (fields.cookie !== undefined) {
-        found.push(
-          `case when ${fields.cookie} <> '-' then ` +
-            dialect.extract(fields.cookie, `(^|[; ]|%20|%3B)${escapeExpression(name)}(=|%3D)(${tokenCharacters})`, 3) +
-            ' end',
-        );
-      }
-    } else if (fields.headers !== undefined) {
+      if (fields.path !== undefined) found.push(pathToken(dialect, placement));
+      continue;
+    }
+    const name = placement.name ?? 'CAT';
+    if (placement.kind === 'query' && fields.query !== undefined) {
       found.push(
-        dialect.extract(
-          fields.headers,
-          `(?i)(common-access-token|authorization)(:|%3A)(%20| )*(Bearer(%20| )+)?(${tokenCharacters})`,
-          6,
-        ),
+        `case when ${dialect.contains('query_text', `${name}=`)} then ` +
+          `${long(dialect.part(dialect.part(`('&' || query_text)`, `&${name}=`, 2), '&', 1))} end`,
       );
+    } else if (placement.kind === 'path-parameter' && fields.path !== undefined) {
+      found.push(
+        `case when ${dialect.contains('path', `;${name}=`)} then ` +
+          `${long(dialect.extract('path', `;${escapeExpression(name)}=(${tokenCharacters})`, 1))} end`,
+      );
+    } else if (placement.kind === 'cookie' && fields.cookie !== undefined) {
+      found.push(
+        `case when cookie_text <> '-' then ` +
+          `${long(dialect.extract('cookie_text', `(^|[; ]|%20|%3B)${escapeExpression(name)}(=|%3D)(${tokenCharacters})`, 3))} end`,
+      );
+    } else if (placement.kind === 'header' && fields.headers !== undefined) {
+      const header = `(?i)(common-access-token|authorization)(:|%3A)(%20| )*(Bearer(%20| )+)?(${tokenCharacters})`;
+      found.push(`case when headers_text <> '-' then ${long(dialect.extract('headers_text', header, 6))} end`);
     }
   }
-  const token = coalesce(found, 'varchar');
-  return `case when length(${token}) >= ${shortestToken} then ${token} end`;
+  return coalesce(found, 'varchar');
 }
 
 function escapeExpression(text: string): string {
@@ -223,26 +230,17 @@ function escapeExpression(text: string): string {
  * What is played: the first path segment behind the token or the prefix. A long segment is taken for a token in a place
  * that the configuration does not name, and not kept.
  */
-function contentExpression(dialect: Dialect, path: string, file: string, config: DetectionConfig): string {
+function contentExpression(dialect: Dialect, config: DetectionConfig): string {
   const placement = config.placements.find(isPath);
-  const plain = dialect.part(path, '/', 3);
+  const plain = dialect.element('segments', 3);
   let content = plain;
   if (placement !== undefined) {
     const segment = tokenSegment(placement);
-    const behind = dialect.part(path, '/', segment + (placement.mode === 'prefix' ? 1 : 2));
-    const without = placement.mode === 'prefix' ? dialect.part(path, '/', segment) : plain;
-    const tokened = pathToken(dialect, path, placement);
-    content = `case when ${tokened} is not null then ${behind} else ${without} end`;
+    const behind = dialect.element('segments', segment + (placement.mode === 'prefix' ? 1 : 2));
+    const without = placement.mode === 'prefix' ? dialect.element('segments', segment) : plain;
+    content = `case when length(${dialect.element('segments', segment)}) >= ${shortestToken} then ${behind} else ${without} end`;
   }
-  return `case when length(${content}) < ${shortestToken} and ${content} <> ${file} then ${content} else '' end`;
-}
-
-function renditionExpression(dialect: Dialect, path: string, config: DetectionConfig): string {
-  const folder = dialect.partFromEnd(path, '/', 2);
-  const stripped = config.placements.some((placement) => placement.kind === 'path-parameter')
-    ? `split_part(${folder}, ';', 1)`
-    : folder;
-  return `case when length(${folder}) < ${shortestToken} then ${stripped} else '' end`;
+  return `coalesce(case when length(${content}) < ${shortestToken} and ${content} <> file then ${content} end, '')`;
 }
 
 /** A string's length in bytes and its header's, in hexadecimal digits, where CBOR's major type begins at `base`. */

@@ -115,8 +115,8 @@ export function judgeWindow(
     weigh('autonomousSystems', row.asns, `${row.asns} autonomous systems`);
     const pace = paceOf(row, config, usual);
     weigh('pace', pace, `fetched at ${round(pace)} times real time`);
-    const renditions = share(row.renditions, row.positions);
-    weigh('renditions', renditions, `${round(renditions)} renditions of each segment`);
+    const renditions = share(row.renditions - row.positions, row.positions);
+    weigh('renditions', renditions, `${percent(renditions)} of the segments fetched in several renditions`);
     const hosting = share(row.hostingMedia, row.media);
     weigh('hosting', hosting, `${percent(hosting)} of the media went to hosting networks`);
     const tool = share(row.toolMedia, row.media);
@@ -150,7 +150,7 @@ export function judgeWindow(
       add('hardRule', pace, config.threshold, `rule: ${round(pace)} times real time, ${hardRules.pace} is the limit`);
     }
   }
-  if (account !== undefined && account.concurrency >= config.weights.accountPlaces.from) {
+  if (account !== undefined && account.concurrency >= config.weights.accountPlaces.from - 1) {
     weigh(
       'accountPlaces',
       account.places,
