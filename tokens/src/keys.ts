@@ -13,6 +13,7 @@ export interface Jwk {
   readonly kid?: string;
   readonly alg?: string;
   readonly use?: string;
+  readonly key_ops?: readonly string[];
   readonly crv?: string;
   readonly k?: string;
   readonly x?: string;
@@ -147,6 +148,17 @@ async function importMaterial(
   if (typeof material === 'string') return use === 'private' ? importPKCS8(material, alg) : importSPKI(material, alg);
   if (isCryptoKey(material)) return material;
   const jwk = isKeyObject(material) ? (material.export({ format: 'jwk' }) as Jwk) : material;
+  if (jwk.use !== undefined && jwk.use !== 'sig')
+    throw new KeyError('invalid_key', `This key is for "${jwk.use}", not for signatures.`);
+  if (jwk.key_ops && !jwk.key_ops.includes(use === 'private' ? 'sign' : 'verify')) {
+    throw new KeyError(
+      'invalid_key',
+      `The key's "key_ops" do not allow it to ${use === 'private' ? 'sign' : 'verify'}.`,
+    );
+  }
+  if (jwk.alg !== undefined && jwk.alg !== alg && !(alg === 'EdDSA' && jwk.alg === 'Ed25519')) {
+    throw new KeyError('invalid_key', `This key is for ${jwk.alg}, not for ${alg}.`);
+  }
   // A public key may be taken from a private JWK; the private part must not go along.
   const wanted = use === 'public' ? publicPart(jwk) : jwk;
   const key = await importJWK({ ...wanted, ext: false } as JWK, alg);

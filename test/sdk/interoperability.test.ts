@@ -1,0 +1,10 @@
+import { AlgorithmIdentifiers, Headers, Mac0, MACAlgorithms, MacProtectedHeaders, ProtectedHeaders, Sign1, UnprotectedHeaders, MacAlgorithms } from '@auth0/cose';
+import { CAT } from '@eyevinn/cat';
+import { decode as decodeCbor, Decoder } from 'cbor-x';
+import { existsSync, readFileSync } from 'node:fs';
+import { createSecretKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { createSigner as createFastSigner, createVerifier as createFastVerifier } from 'fast-jwt';
+import { exportJWK, exportPKCS8, exportSPKI, jwtVerify, SignJWT } from 'jose';
+import { describe, expect, it } from 'vitest';
+import { createSigner, decode, verify, type JwtAlgorithm, type Policy, type SigningKey, type VerificationKey } from '@portcullis/tokens';
