@@ -2,8 +2,10 @@ import { build } from 'esbuild';
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { extname, join } from 'node:path';
+import { decode } from '@portcullis/tokens/decode';
 import type { VendingHandler } from '@portcullis/tokens/vending';
 import { nodeListener } from '@portcullis/tokens/vending/node';
+import { z } from 'zod';
 import { listen, type Listening } from './listen.js';
 import { VendRefusal, vendRequestSchema, type Vend } from './vending.js';
 
@@ -86,6 +88,18 @@ async function answerVend(options: SiteOptions, request: IncomingMessage, respon
   }
 }
 
+/** What a token says, for the page: reading one takes more than a browser has. */
+async function answerDecode(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const { token } = z.object({ token: z.string().max(8192) }).parse(await readJson(request));
+    const { claims, expiresAt } = decode(token);
+    const end = expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt * 1000).toISOString() };
+    sendJson(response, 200, { claims, ...end });
+  } catch {
+    sendJson(response, 400, { error: 'malformed_token', message: 'Expected {"token": "<a token>"}.' });
+  }
+}
+
 /** The web site of the demo: the page under `/demo/`, the demo's vending at `POST /vend` (and `/demo/vend`), and the SDK's
  * vending service. */
 export async function startSite(options: SiteOptions): Promise<Listening> {
@@ -109,6 +123,10 @@ export async function startSite(options: SiteOptions): Promise<Listening> {
         return sendJson(response, 405, { error: 'method_not_allowed', message: 'Ask with POST and a JSON body.' });
       }
       void answerVend(options, request, response);
+      return;
+    }
+    if (pathname === '/demo/decode' && request.method === 'POST') {
+      void answerDecode(request, response);
       return;
     }
     if (['/playback', '/renew', '/clip', '/end'].includes(pathname)) {

@@ -113,6 +113,12 @@ export function createDemoVending(keys: DemoKeys, issuer: string): Vend {
             renewal: {
               by: renewal.by,
               extendBy: `${renewal.extendBy}s`,
+              // Without a path the cookie would hold for one folder of the stream alone.
+              ...(renewal.by === 'cookie'
+                ? {
+                    attributes: [`Path=/${request.mode}/${request.content}/`, 'Secure', 'HttpOnly', 'SameSite=Lax'],
+                  }
+                : {}),
               ...(renewal.by === 'header' && request.headerName !== undefined
                 ? { headerName: request.headerName }
                 : {}),

@@ -160,6 +160,39 @@ describe('the demo page', () => {
     await playsOn();
   });
 
+  test.each([
+    ['hls.js by header, the token in a header', 'hls', 'header', 'header'],
+    ['hls.js by header, the token in the path', 'hls', 'path', 'header'],
+    ['hls.js by redirect, the token in the path', 'hls', 'path', 'automatic'],
+    ['dash.js by itself, from the header', 'dash', 'header', 'header'],
+  ])('goes on through three renewals by the edge: %s', async (_, player, placement, renewal) => {
+    if (player === 'dash') await page.click('#tab-dash');
+    await choose('placement', placement);
+    await choose('expiresIn', '8');
+    await choose('renewal', renewal);
+    await playsOn();
+    const id = async (): Promise<string | null> =>
+      page.locator('#claims tr', { hasText: 'this token alone' }).locator('b').textContent();
+    const first = await id();
+    await page.waitForFunction(
+      () => Number(/(\d+) renewed/.exec(document.querySelector('#renewals')?.textContent ?? '')?.[1]) >= 3,
+    );
+    await playsOn();
+    expect(await page.textContent('#refused')).toBe('0');
+    expect(await id()).not.toBe(first);
+    await screenshot(`renewed-${player}-${placement}-${renewal}`);
+  });
+
+  test('goes on through renewals in a cookie, which the page cannot see', async () => {
+    await choose('placement', 'cookie');
+    await choose('expiresIn', '8');
+    await choose('renewal', 'cookie');
+    await playsOn();
+    await page.waitForFunction(() => document.querySelector('#countdown')?.textContent === 'renewed in a cookie');
+    await playsOn(10);
+    expect(await page.textContent('#refused')).toBe('0');
+  });
+
   test('is usable on a telephone', async () => {
     await page.setViewportSize({ width: 390, height: 844 });
     await playsOn();

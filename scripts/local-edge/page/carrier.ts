@@ -29,6 +29,21 @@ export interface CarriedRequest {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** The token of a renewal header: a quoted string, with parameters behind it (RFC 9651 3.3.3). */
+export function tokenOfHeader(value: string | null | undefined): string | undefined {
+  return /^\s*"?([\w.~-]+)"?\s*(?:;|$)/.exec(value ?? '')?.[1];
+}
+
+/** The token that a redirect put in place of another one. */
+export function tokenOfRedirect(asked: string, answered: string, token: string): string | undefined {
+  const at = asked.indexOf(token);
+  if (at < 0 || token === '' || asked === answered) return undefined;
+  const [before, after] = [asked.slice(0, at), asked.slice(at + token.length)];
+  if (!answered.startsWith(before) || !answered.endsWith(after)) return undefined;
+  const between = answered.slice(at, answered.length - after.length);
+  return /^[\w.~-]+$/.test(between) ? between : undefined;
+}
+
 /**
  * Carries the present token into every request of a player. Playlists that were loaded before a renewal still hold the
  * old token in their URLs; it is exchanged for the new one as the request leaves.
@@ -46,6 +61,30 @@ export class TokenCarrier {
     this.#vended = vended;
     this.#known.add(vended.token);
     this.#known.add(tamperedToken(vended.token).token);
+  }
+
+  /**
+   * Takes over a token that the edge renewed.
+   *
+   * @returns Whether it was news.
+   */
+  adopt(token: string, about: Pick<VendedSession, 'claims' | 'expiresAt'>): boolean {
+    const before = this.#vended;
+    if (!before || before.token === token) return false;
+    const headers = Object.entries(before.headers).map(([name, value]) => [name, value.replace(before.token, token)]);
+    this.use({
+      ...before,
+      ...about,
+      token,
+      url: before.url.replace(before.token, token),
+      headers: Object.fromEntries(headers) as Record<string, string>,
+    });
+    return true;
+  }
+
+  /** True for a token that was carried before, or is now. */
+  knows(token: string): boolean {
+    return this.#known.has(token);
   }
 
   /** The token as requests carry it now. */

@@ -1,5 +1,5 @@
 import Hls from 'hls.js';
-import type { TokenCarrier } from './carrier.js';
+import { tokenOfHeader, tokenOfRedirect, type TokenCarrier } from './carrier.js';
 
 /** One answer of the edge, as a player received it. */
 export interface EdgeAnswer {
@@ -10,6 +10,8 @@ export interface EdgeAnswer {
   readonly reason: string | undefined;
   readonly milliseconds: number;
   readonly country: string | undefined;
+  /** A token that the edge renewed with this answer. */
+  readonly renewed: string | undefined;
 }
 
 export interface Player {
@@ -37,6 +39,22 @@ function bodyText(request: XMLHttpRequest): unknown {
   return request.response;
 }
 
+/** Names under which a renewed token comes back. */
+export const renewalHeaders = ['cta-common-access-token', 'common-access-token'] as const;
+
+function renewedToken(
+  carrier: TokenCarrier,
+  asked: string,
+  answered: string,
+  header: (name: string) => string | null,
+): string | undefined {
+  for (const name of renewalHeaders) {
+    const token = tokenOfHeader(header(name));
+    if (token !== undefined) return token;
+  }
+  return tokenOfRedirect(new URL(asked, location.href).href, answered, carrier.token);
+}
+
 /** hls.js: tokens are exchanged and headers set in its request hook. */
 export function createHlsPlayer(video: HTMLVideoElement, carrier: TokenCarrier, onAnswer: OnAnswer): Player {
   const once = { maxTimeToFirstByteMs: 8000, maxLoadTimeMs: 20_000, timeoutRetry: null, errorRetry: null };
@@ -55,9 +73,11 @@ export function createHlsPlayer(video: HTMLVideoElement, carrier: TokenCarrier, 
       request.open('GET', carried.url, true);
       for (const [name, value] of Object.entries(carried.headers)) request.setRequestHeader(name, value);
       request.withCredentials = true;
+      let aborted = false;
+      request.addEventListener('abort', () => (aborted = true));
       request.addEventListener('loadend', () => {
-        // An aborted request was the player's own choice.
-        if (request.status === 0 && request.readyState !== XMLHttpRequest.DONE) return;
+        // The player itself gave the request up: that is no answer of the edge.
+        if (aborted) return;
         onAnswer({
           at: Date.now(),
           url: carried.url,
@@ -68,6 +88,7 @@ export function createHlsPlayer(video: HTMLVideoElement, carrier: TokenCarrier, 
               : undefined,
           milliseconds: performance.now() - started,
           country,
+          renewed: renewedToken(carrier, carried.url, request.responseURL, (name) => request.getResponseHeader(name)),
         });
       });
     },
@@ -99,6 +120,7 @@ export async function probe(carrier: TokenCarrier, onAnswer: OnAnswer): Promise<
       reason: response.ok ? undefined : reasonOf(response.headers.get('x-portcullis-reason'), () => text),
       milliseconds: performance.now() - started,
       country,
+      renewed: renewedToken(carrier, carried.url, response.url, (name) => response.headers.get(name)),
     });
     return response.ok;
   } catch {
@@ -109,6 +131,7 @@ export async function probe(carrier: TokenCarrier, onAnswer: OnAnswer): Promise<
       reason: undefined,
       milliseconds: performance.now() - started,
       country,
+      renewed: undefined,
     });
     return false;
   }
