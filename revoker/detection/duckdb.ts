@@ -366,7 +366,13 @@ const sampleOf = 50;
 function candidates(config: DetectionConfig, everySession: boolean, focus: readonly string[]): string {
   const asked = focus.flatMap(sessionTexts).map(literal).join(', ') || "''";
   const all = everySession ? 'true' : `session % ${sampleOf} = 0`;
-  const alone = alonePoints(config, { media: 'w.media', hosting: 'w.hosting', tool: 'w.tool', silent: '(w.expected_cmcd - w.cmcd)', oneIn: 'w.one_in' });
+  const alone = alonePoints(config, {
+    media: 'w.media',
+    hosting: 'w.hosting',
+    tool: 'w.tool',
+    silent: '(w.expected_cmcd - w.cmcd)',
+    oneIn: 'w.one_in',
+  });
   return (
     'create table candidates as with w as (select session, window_start, count(distinct place) filter (where served > 0) as places, ' +
     'sum(media) as media, sum(cmcd) as cmcd, sum(media * coalesce(cmcd_share, 0)) as expected_cmcd, sum(tool) as tool, ' +

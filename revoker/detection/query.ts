@@ -184,7 +184,19 @@ const summed = (name: string): string => `sum(${name}) as ${name}`;
 export function gathered(dialect: Dialect, pieces: string, kind?: Kind): string {
   const all = keys.filter((key) => key !== 'place');
   const group = kind === undefined ? all : all.filter((key) => keysOf[kind].includes(key));
-  const sums = ['requests', 'served', 'bytes', 'media', 'cmcd', 'tool', 'refused_token', 'refused_revoked', 'refused_blackout', 'failed', 'refetched'];
+  const sums = [
+    'requests',
+    'served',
+    'bytes',
+    'media',
+    'cmcd',
+    'tool',
+    'refused_token',
+    'refused_revoked',
+    'refused_blackout',
+    'failed',
+    'refetched',
+  ];
   return [
     `select ${kind === undefined ? 'kind' : `${literalKind(kind)} as kind`},`,
     `  ${all.map((key) => (group.includes(key) ? key : `${nothing(dialect, keyTypes[key] ?? 'hash')} as ${key}`)).join(', ')},`,
@@ -204,7 +216,13 @@ export function gathered(dialect: Dialect, pieces: string, kind?: Kind): string 
 /** The points that the signals of one playback alone can make: hosting, tool, missing CMCD and rare user agent. */
 export function alonePoints(
   { weights }: DetectionConfig,
-  columns: { readonly media: string; readonly hosting: string; readonly tool: string; readonly silent: string; readonly oneIn: string },
+  columns: {
+    readonly media: string;
+    readonly hosting: string;
+    readonly tool: string;
+    readonly silent: string;
+    readonly oneIn: string;
+  },
 ): string {
   const ramp = (weight: { points: number; from: number; to: number }, value: string): string =>
     `${weight.points} * least(1e0, greatest(0e0, (${value} - ${weight.from}) / ${weight.to - weight.from}))`;
@@ -296,7 +314,8 @@ const positionExpression = '([0-9]+)[^0-9.]*[.][A-Za-z0-9]+$';
 /** What positions and moments are made of, over requests `r`. */
 export function placedColumns(dialect: Dialect, config: DetectionConfig): string {
   const name = `(r.rendition || '/' || r.file)`;
-  const named = (words: readonly string[]): string => words.map((word) => `strpos(lower(${name}), '${word}') > 0`).join(' or ');
+  const named = (words: readonly string[]): string =>
+    words.map((word) => `strpos(lower(${name}), '${word}') > 0`).join(' or ');
   const track =
     "case when r.object_type in ('a', 'a%') then 'audio' when r.object_type in ('c', 'c%', 'tt') then 'text' " +
     "when starts_with(r.object_type, 'v') or r.object_type = 'av' then 'video' " +

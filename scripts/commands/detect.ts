@@ -1,0 +1,458 @@
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { DetectionConfig } from '../../revoker/detection/config.js';
+import type { Detection } from '../../revoker/detection/run.js';
+import { sparkline } from '../../revoker/detection/sparkline.js';
+import type { Verdict } from '../../revoker/detection/verdict.js';
+import { CliError, type Cli } from '../cli/output.js';
+import { addWriteOptions, withSession, type WriteOptions } from '../cli/store-connection.js';
+import { registerSimulate } from './simulate.js';
+
+interface ReadOptions {
+  readonly fields?: string;
+  readonly addressDatabase?: string;
+  readonly window?: string;
+  readonly threshold?: string;
+  readonly settings?: string;
+}
+
+interface RunOptions extends ReadOptions, WriteOptions {
+  readonly html?: string;
+  readonly revoke?: boolean;
+  readonly limit: string;
+  readonly held?: boolean;
+}
+
+function addReadOptions(command: Command): Command {
+  return command
+    .option('--fields <list>', 'columns of logs without a header line: names by comma, or a file with one a line')
+    .option('--address-database <file>', 'CSV or MMDB that tells autonomous system and country where the log does not')
+    .option('--window <seconds>', 'length of a window')
+    .option('--threshold <points>', 'score from which a session is flagged')
+    .option('--settings <file>', "JSON with the configuration's detection section");
+}
+
+/** Adds `detect run | explain | calibrate | simulate`. */
+export function register(program: Command, cli: Cli): void {
+  const detect = program.command('detect').description('Find shared and re-streamed sessions in access logs');
+
+  const run = detect
+    .command('run')
+    .argument('<logs...>', 'files, folders or globs: standard or real-time logs, TSV, JSON, Parquet, gzip')
+    .description('Judge every session in the logs; with --revoke, act on what is found');
+  addWriteOptions(addReadOptions(run))
+    .option('--html <file>', 'write a report that stands in one file')
+    .option('--revoke', 'carry out the planned actions: ledger, stores, address blocks')
+    .option('--held', 'with --revoke: carry out what waits for approval, too')
+    .option('--limit <n>', 'lines of the table', '30')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ portcullis detect run logs/
+  $ portcullis detect run 'lake/2026/11/20/*.parquet' --html report.html
+  $ portcullis detect run .portcullis/logs/access.log --revoke --local --dry-run
+  $ portcullis detect run realtime.tsv --fields fields.txt --address-database asn.mmdb --json
+
+The logs hold live credentials: tokens. They are hashed as they are read and appear in no output.`,
+    )
+    .action(async (logs: string[], options: RunOptions) => {
+      const { config, found } = await read(cli, logs, options);
+      const { htmlReport } = await import('../../revoker/detection/report.js');
+      if (options.html !== undefined && !options.dryRun) {
+        await writeFile(options.html, htmlReport(found, config, { madeAt: Math.floor(Date.now() / 1000) }));
+        cli.line(`report written to ${options.html}`);
+      }
+      const acted = options.revoke ? await act(cli, found, options) : undefined;
+      cli.result(summaryOf(found, acted), () => tableOf(cli, found, config, options, acted));
+    });
+
+  addReadOptions(
+    detect
+      .command('explain')
+      .argument('<session>', 'session, as detect run prints it')
+      .argument('<logs...>', 'the logs to look at')
+      .description('Show what speaks for and against one session, feature by feature'),
+  )
+    .addHelpText('after', '\nExamples:\n  $ portcullis detect explain 3q2-7wABAgMEBQYHCAkKCw logs/')
+    .action(async (session: string, logs: string[], options: ReadOptions) => {
+      const { config, found } = await read(cli, logs, options, [session]);
+      const verdict = found.verdicts[0];
+      if (verdict === undefined) {
+        throw new CliError('session_not_found', `No request of session ${session} with media is in these logs.`, {
+          hint: 'Sessions are written as `portcullis detect run` prints them.',
+        });
+      }
+      await explain(cli, verdict, found, config);
+    });
+
+  addReadOptions(
+    detect
+      .command('calibrate')
+      .argument('<logs...>', 'logs that are known to be clean')
+      .description('Propose thresholds from a clean log'),
+  )
+    .addHelpText('after', '\nExamples:\n  $ portcullis detect calibrate quiet-evening/ --json > proposal.json')
+    .action(async (logs: string[], options: ReadOptions) => {
+      await calibrateOn(cli, logs, options);
+    });
+
+  registerSimulate(detect, cli);
+}
+
+/** The detector's section: `--settings`, else the configuration file's, else defaults; flags on top. */
+async function settings(cli: Cli, options: ReadOptions): Promise<DetectionConfig> {
+  const { parseDetectionConfig, DetectionConfigError } = await import('../../revoker/detection/config.js');
+  const number = (flag: string, text: string | undefined): number | undefined => {
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (!Number.isFinite(value))
+      throw new CliError('usage', `--${flag}: a number was expected, not ${text}.`, { exitCode: 2 });
+    return value;
+  };
+  const window = number('window', options.window);
+  const threshold = number('threshold', options.threshold);
+  try {
+    return parseDetectionConfig({
+      ...(await section(cli, options)),
+      ...(window === undefined ? {} : { windowSeconds: window }),
+      ...(threshold === undefined ? {} : { threshold }),
+    });
+  } catch (error) {
+    if (error instanceof DetectionConfigError) throw new CliError('invalid_config', error.message, { exitCode: 2 });
+    throw error;
+  }
+}
+
+async function section(cli: Cli, options: ReadOptions): Promise<object> {
+  const file =
+    options.settings ??
+    (cli.configPath.endsWith('.json') && existsSync(resolve(cli.configPath)) ? cli.configPath : undefined);
+  if (file === undefined) return {};
+  try {
+    const parsed = JSON.parse(await readFile(file, 'utf8')) as { detection?: object };
+    return parsed.detection ?? (options.settings === undefined ? {} : parsed);
+  } catch (error) {
+    throw new CliError('invalid_config', `${file}: ${(error as Error).message}`, { exitCode: 2 });
+  }
+}
+
+async function fieldsOf(text: string | undefined): Promise<readonly string[] | undefined> {
+  if (text === undefined) return undefined;
+  const list = existsSync(text) ? await readFile(text, 'utf8') : text;
+  const fields = list.split(/[\s,]+/).filter((field) => field !== '');
+  const { missingFields } = await import('../../revoker/detection/fields.js');
+  const missing = missingFields(fields);
+  if (missing.length > 0) throw new CliError('usage', `--fields: ${missing.join(', ')} missing.`, { exitCode: 2 });
+  return fields;
+}
+
+async function read(
+  cli: Cli,
+  logs: readonly string[],
+  options: ReadOptions,
+  sessions?: readonly string[],
+): Promise<{ config: DetectionConfig; found: Detection }> {
+  const config = await settings(cli, options);
+  const fields = await fieldsOf(options.fields);
+  const { detect } = await import('../../revoker/detection/run.js');
+  const addresses = await addressesOf(options);
+  const progress = cli.progress(100, 'reading');
+  let shown = 0;
+  try {
+    const found = await detect({
+      logs,
+      config,
+      now: Date.now() / 1000,
+      progress: (share) => {
+        progress.tick(Math.floor(share * 100) - shown);
+        shown = Math.floor(share * 100);
+      },
+      ...(fields === undefined ? {} : { fields }),
+      ...(addresses === undefined ? {} : { addresses }),
+      ...(sessions === undefined ? {} : { sessions }),
+    });
+    progress.done();
+    warn(cli, found);
+    return { config, found };
+  } catch (error) {
+    throw readable(error);
+  }
+}
+
+async function addressesOf(options: ReadOptions) {
+  if (options.addressDatabase === undefined) return undefined;
+  const { readAddressDatabase } = await import('../../revoker/detection/addresses.js');
+  try {
+    return await readAddressDatabase(options.addressDatabase);
+  } catch (error) {
+    throw readable(error);
+  }
+}
+
+function readable(error: unknown): unknown {
+  const code = (error as { code?: unknown }).code;
+  if (code === 'log_source') {
+    return new CliError('no_logs', (error as Error).message, { hint: 'Name log files, folders or globs in quotes.' });
+  }
+  if (code === 'address_database') return new CliError('address_database', (error as Error).message);
+  return error;
+}
+
+function warn(cli: Cli, { reading }: Detection): void {
+  for (const file of reading.skipped.slice(0, 10)) cli.warn(`${file.file} passed over: ${file.why}`);
+  if (reading.skipped.length > 10) cli.warn(`${reading.skipped.length - 10} more files passed over`);
+  if (reading.unreadable > 0) cli.warn(`${reading.unreadable} lines are no records and were passed over`);
+  if (reading.future > 0) cli.warn(`${reading.future} records are dated in the future and were passed over`);
+  if (reading.records > 0 && reading.tokened === 0) {
+    cli.warn('no record carries a token where the configured placements look for one');
+  }
+  if (reading.tokened > 0 && !reading.located) {
+    cli.warn('the logs tell no autonomous system or country: add --address-database, or the fields asn and c-country');
+  }
+}
+
+interface Acted {
+  readonly done: number;
+  readonly unchanged: number;
+  readonly held: number;
+  readonly dryRun: boolean;
+}
+
+async function act(cli: Cli, found: Detection, options: RunOptions): Promise<Acted> {
+  const chosen = options.held ? [...found.plan.ready, ...found.plan.held] : found.plan.ready;
+  const held = options.held ? 0 : found.plan.held.length;
+  if (chosen.length === 0 || options.dryRun) return { done: 0, unchanged: 0, held, dryRun: options.dryRun === true };
+  if (
+    options.held &&
+    !(await cli.confirm(
+      `Carry out ${chosen.length} actions, ${found.plan.held.length} of them over a ceiling or of low confidence?`,
+      { yes: options.yes === true },
+    ))
+  ) {
+    throw new CliError('not_confirmed', 'Nothing was changed.');
+  }
+  return withSession(cli, options, async (session) => {
+    const requests = chosen.map(({ request }) =>
+      options.reason === undefined ? request : { ...request, reason: options.reason },
+    );
+    const progress = cli.progress(requests.length, 'acting');
+    let shown = 0;
+    const outcomes = await session.revoker.revoke(requests, {
+      by: `detect: ${session.by}`,
+      onProgress: (count) => {
+        progress.tick(count - shown);
+        shown = count;
+      },
+    });
+    progress.done();
+    for (const outcome of outcomes) {
+      for (const [target, state] of Object.entries(outcome.targets)) {
+        if (state !== 'done') cli.warn(`${outcome.scope} ${outcome.id}: ${target}: ${state}`);
+      }
+    }
+    return {
+      done: outcomes.filter((outcome) => outcome.result === 'revoked').length,
+      unchanged: outcomes.filter((outcome) => outcome.result === 'unchanged').length,
+      held,
+      dryRun: false,
+    };
+  });
+}
+
+const iso = (seconds: number | undefined): string | undefined =>
+  seconds === undefined ? undefined : new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
+
+/** The result for machines. */
+function summaryOf(found: Detection, acted: Acted | undefined): unknown {
+  const { reading, audience, verdicts, plan } = found;
+  return {
+    sessions: audience.sessions,
+    from: iso(audience.from),
+    until: iso(audience.until),
+    reading,
+    flagged: verdicts
+      .filter((verdict) => verdict.flagged)
+      .map((verdict) => ({
+        session: verdict.session,
+        kind: verdict.sessionKind,
+        score: verdict.score,
+        confidence: verdict.confidence,
+        firstSeen: iso(verdict.firstSeen),
+        decidedAt: iso(verdict.decidedAt),
+        reasons: verdict.reasons,
+        contributions: verdict.contributions.map(({ signal, value, points }) => ({ signal, value, points })),
+        actions: [...plan.ready, ...plan.held]
+          .filter((entry) => entry.session === verdict.session)
+          .map((entry) => ({
+            action: entry.action,
+            scope: entry.request.scope,
+            id: entry.request.id,
+            ...('why' in entry ? { waits: entry.why } : {}),
+          })),
+      })),
+    watched: verdicts.filter((verdict) => !verdict.flagged).length,
+    actions: { ready: plan.ready.length, held: plan.held.length, allowed: plan.allowed.length },
+    ...(acted === undefined ? {} : { acted }),
+  };
+}
+
+/** Networks at once over time. */
+function networksLine(verdict: Verdict, found: Detection): string {
+  const counts = new Map<number, number>();
+  for (const cell of found.timelines.get(verdict.session) ?? []) counts.set(cell.at, (counts.get(cell.at) ?? 0) + 1);
+  return sparkline(
+    [...counts].sort((a, b) => a[0] - b[0]).map(([, count]) => count),
+    18,
+  );
+}
+
+function tableOf(
+  cli: Cli,
+  found: Detection,
+  config: DetectionConfig,
+  options: RunOptions,
+  acted: Acted | undefined,
+): string {
+  const { reading, audience, verdicts, plan } = found;
+  const flagged = verdicts.filter((verdict) => verdict.flagged);
+  const limit = Number(options.limit) || 30;
+  const rows = flagged
+    .slice(0, limit)
+    .map((verdict) => [
+      verdict.score.toFixed(0),
+      verdict.session,
+      networksLine(verdict, found),
+      new Date((verdict.decidedAt as number) * 1000).toISOString().slice(11, 19),
+      verdict.reasons.slice(0, 2).join('; '),
+    ]);
+  const text = [
+    `${reading.records.toLocaleString('en-GB')} requests of ${audience.sessions.toLocaleString('en-GB')} sessions in ${reading.files} file${reading.files === 1 ? '' : 's'}: ` +
+      `${flagged.length} flagged (score ${config.threshold} and above), ${verdicts.length - flagged.length} watched`,
+  ];
+  if (rows.length > 0) {
+    text.push('', cli.table([{ title: 'score', align: 'right' }, 'session', 'networks', 'decided', 'why'], rows));
+    if (flagged.length > rows.length)
+      text.push(`and ${flagged.length - rows.length} more: --limit, --html or --json shows them`);
+  }
+  if (plan.ready.length + plan.held.length > 0) {
+    text.push(
+      '',
+      `${plan.ready.length} actions ready, ${plan.held.length} wait for approval${plan.allowed.length > 0 ? `, ${plan.allowed.length} sessions on the allow list` : ''}`,
+    );
+    for (const why of [...new Set(plan.held.map((entry) => entry.why))].slice(0, 3)) text.push(`  waits: ${why}`);
+  }
+  if (acted !== undefined) {
+    text.push(
+      acted.dryRun
+        ? 'dry run: nothing was changed'
+        : `${acted.done} carried out, ${acted.unchanged} stood already, ${acted.held} wait for approval`,
+    );
+  } else if (plan.ready.length > 0) text.push('nothing was changed: --revoke acts');
+  return text.join('\n');
+}
+
+async function explain(cli: Cli, verdict: Verdict, found: Detection, config: DetectionConfig): Promise<void> {
+  const { features } = await import('../../revoker/detection/features.js');
+  const { placeName } = await import('../../revoker/detection/addresses.js');
+  const networks = networksLine(verdict, found);
+  const places = found.places.get(verdict.session) ?? [];
+  const worst = verdict.windows.reduce((a, b) => (b.score > a.score ? b : a));
+  const measured = features.map((feature) => {
+    const value = worst.row[feature.name];
+    return [feature.name, Array.isArray(value) ? value.join(', ') : String(value), feature.unit, feature.meaning];
+  });
+  cli.result(
+    {
+      session: verdict.session,
+      kind: verdict.sessionKind,
+      score: verdict.score,
+      confidence: verdict.confidence,
+      flagged: verdict.flagged,
+      threshold: config.threshold,
+      decidedAt: iso(verdict.decidedAt),
+      contributions: verdict.contributions,
+      windows: verdict.windows.map((window) => ({
+        start: iso(window.windowStart),
+        score: window.score,
+        contributions: window.contributions,
+        features: window.row,
+      })),
+      places,
+    },
+    () =>
+      [
+        `${verdict.session}  score ${verdict.score.toFixed(0)} of 100, ${verdict.flagged ? 'flagged' : 'not flagged'} (threshold ${config.threshold}), confidence ${verdict.confidence.toFixed(2)}`,
+        `networks at once  ${networks}`,
+        '',
+        verdict.contributions.length === 0
+          ? 'Nothing speaks against this session.'
+          : cli.table(
+              [{ title: 'points', align: 'right' }, 'signal', 'why'],
+              verdict.contributions.map((found_) => [found_.points.toFixed(1), found_.signal, found_.reason]),
+            ),
+        '',
+        `windows: ${verdict.windows.map((window) => `${new Date(window.windowStart * 1000).toISOString().slice(11, 16)} ${window.score.toFixed(0)}`).join('  ')}`,
+        '',
+        cli.table(
+          ['address', 'network', 'country', 'AS', { title: 'segments', align: 'right' }],
+          places
+            .slice(0, 15)
+            .map((place) => [
+              place.address,
+              placeName(place.place),
+              place.country ?? '-',
+              place.asn ?? '-',
+              place.media,
+            ]),
+        ),
+        '',
+        cli.table(['feature', 'value', 'unit', 'what it counts'], measured),
+      ].join('\n'),
+  );
+}
+
+async function calibrateOn(cli: Cli, logs: readonly string[], options: ReadOptions): Promise<void> {
+  const config = await settings(cli, options);
+  const fields = await fieldsOf(options.fields);
+  const addresses = await addressesOf(options);
+  const { findLogs } = await import('../../revoker/detection/sources.js');
+  const { readLogs } = await import('../../revoker/detection/duckdb.js');
+  const { calibrate } = await import('../../revoker/detection/calibrate.js');
+  try {
+    const database = await readLogs(await findLogs(logs, fields), {
+      config,
+      now: Math.floor(Date.now() / 1000),
+      everySession: true,
+      ...(addresses === undefined ? {} : { addresses }),
+    });
+    try {
+      const found = calibrate(await database.rows({ every: true }), config, database.audience);
+      cli.result({ ...found, reading: database.reading }, () =>
+        [
+          `${found.windows} windows of ${found.sessions} sessions with enough evidence; the current settings flag ${found.flaggedNow} of them`,
+          '',
+          cli.table(
+            ['weight', { title: 'clean up to', align: 'right' }, 'now', 'proposed'],
+            found.proposals.map((proposal) => [
+              proposal.weight,
+              proposal.clean,
+              `${proposal.current.from}–${proposal.current.to}`,
+              proposal.proposed.from === proposal.current.from
+                ? 'keep'
+                : `${proposal.proposed.from}–${proposal.proposed.to}`,
+            ]),
+          ),
+          '',
+          'for the configuration: detection: ' + JSON.stringify(found.config),
+        ].join('\n'),
+      );
+    } finally {
+      await database.close();
+    }
+  } catch (error) {
+    throw readable(error);
+  }
+}
