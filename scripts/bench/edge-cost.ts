@@ -7,6 +7,9 @@ import type { FunctionEvent, NjsEngine } from '../engine/index.js';
 
 const run = promisify(execFile);
 
+/** A function that loops for ever must not hold the benchmark up, in milliseconds. */
+const limit = { timeout: 180_000 };
+
 /** How a cost was counted. */
 export type Measure = 'instructions' | 'time';
 
@@ -136,7 +139,7 @@ async function cost(engine: NjsEngine, measure: Measure, folder: string, program
 
 async function instructions(command: readonly string[], folder: string): Promise<number> {
   const report = join(folder, 'callgrind.out');
-  await run('valgrind', ['--tool=callgrind', `--callgrind-out-file=${report}`, ...command]);
+  await run('valgrind', ['--tool=callgrind', `--callgrind-out-file=${report}`, ...command], limit);
   const total = /^(?:totals|summary): (\d+)/m.exec(readFileSync(report, 'utf8'));
   if (total === null) throw new Error('valgrind wrote no total of instructions');
   return Number(total[1]);
@@ -145,6 +148,6 @@ async function instructions(command: readonly string[], folder: string): Promise
 async function seconds(command: readonly string[]): Promise<number> {
   const [program = '', ...rest] = command;
   const start = process.hrtime.bigint();
-  await run(program, rest);
+  await run(program, rest, limit);
   return Number(process.hrtime.bigint() - start) / 1e9;
 }

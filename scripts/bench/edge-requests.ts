@@ -37,7 +37,6 @@ function request(token: string, store: Readonly<Record<string, string>>): EdgeRe
         'cloudfront-viewer-country-region': 'ENG',
         'cloudfront-viewer-asn': '64500',
         'cloudfront-viewer-http-version': '2.0',
-        'cloudfront-viewer-tls': 'TLSv1.3:TLS_AES_128_GCM_SHA256:fullHandshake',
         'cloudfront-viewer-tls': 'TLSv1.3:TLS_AES_128_GCM_SHA256:sessionResumed',
         'cloudfront-viewer-latitude': '51.50853',
         'cloudfront-viewer-longitude': '-0.12574',
