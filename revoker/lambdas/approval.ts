@@ -23,7 +23,7 @@ export interface ApprovalOptions {
   readonly now: () => number;
 }
 
-async function deliver(options: ApprovalOptions, token: string, answer: RunAnswer): Promise<void> {
+async function deliver(options: Pick<ApprovalOptions, 'steps'>, token: string, answer: RunAnswer): Promise<void> {
   const output = JSON.stringify({ answer: { approved: answer.approved, by: answer.by } });
   try {
     await options.steps.send(new SendTaskSuccessCommand({ taskToken: token, output }));
@@ -77,7 +77,9 @@ export function askApproval(options: ApprovalOptions): Handler<unknown, { readon
  * Takes a person's answer: keeps it, then lets the workflow go on. The first answer counts. After the time was up there
  * is nothing to answer any more (`accepted: false`).
  */
-export function answerApproval(options: ApprovalOptions): Handler<unknown, { readonly accepted: boolean }> {
+export function answerApproval(
+  options: Omit<ApprovalOptions, 'notify'>,
+): Handler<unknown, { readonly accepted: boolean }> {
   const { runs } = options;
   return async (given, scope) => {
     const { run, approved, by, reason } = answerEvent.parse(given);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { Judge } from './judge.js';
+import type { Judge, Window } from './judge.js';
 import { PermanentFault, type Handler } from './observe.js';
 import { part, type RunPlan } from './parts.js';
 import type { RunStore } from './runs.js';
@@ -9,8 +9,8 @@ const time = z.iso.datetime({ offset: true });
 const event = z.object({
   run: z.string().min(1).max(80),
   input: z.union([
-    z.object({ from: time, to: time, dryRun: z.boolean().optional() }),
-    z.object({ time, dryRun: z.boolean().optional() }),
+    z.strictObject({ from: time, to: time, dryRun: z.boolean().optional() }),
+    z.strictObject({ time: time.optional(), dryRun: z.boolean().optional() }),
   ]),
 });
 export type PlanRunEvent = z.input<typeof event>;
@@ -38,16 +38,22 @@ export interface PlanRunOptions {
 export function planRun(options: PlanRunOptions): Handler<unknown, PlanRunAnswer> {
   return async (given, scope) => {
     const { run, input } = event.parse(given);
+    const now = Math.floor(options.now() / 1000);
     const seconds = (text: string): number => Math.floor(Date.parse(text) / 1000);
-    const end = 'time' in input ? seconds(input.time) - options.delaySeconds : seconds(input.to);
-    const last = Math.floor(end / options.windowSeconds) * options.windowSeconds;
-    const window =
-      'time' in input ? { from: last - options.windowSeconds, to: last } : { from: seconds(input.from), to: end };
+    const lastBefore = (moment: number): Window => {
+      const { windowSeconds, delaySeconds } = options;
+      const to = Math.floor((moment - delaySeconds) / windowSeconds) * windowSeconds;
+      return { from: to - windowSeconds, to };
+    };
+    const window: Window =
+      'from' in input
+        ? { from: seconds(input.from), to: seconds(input.to) }
+        : lastBefore(input.time === undefined ? now : seconds(input.time));
     if (window.to <= window.from)
       throw new PermanentFault('The window ends before it begins: "to" must lie after "from".');
     const plan = await options.runs.putOnce<RunPlan>(run, part.plan, {
       window,
-      at: Math.floor(options.now() / 1000),
+      at: now,
       dryRun: input.dryRun ?? false,
     });
     scope.log('run planned', { run, ...plan.window, dryRun: plan.dryRun });

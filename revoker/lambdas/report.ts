@@ -55,9 +55,7 @@ async function detailOf(runs: RunStore, { workflow, run, state }: ReportEvent): 
             watched: decision.watched,
             actions: carriedOut,
             held: decision.heldCount,
-            ...(decision.heldCount > 0
-              ? { approval: approvalOf(answer) }
-              : {}),
+            ...(decision.heldCount > 0 ? { approval: approvalOf(answer) } : {}),
           }
         : {}),
     };

@@ -1,0 +1,34 @@
+import type { AddressBlocker, BlockOutcome } from '../../waf-rules/ip-sets.js';
+import type { NetworkBlocker } from '../targets.js';
+
+/**
+ * The WAF's address sets as what the ledger's networks are carried to. What the sets refuse (an office, a private or a
+ * very wide range) stays refused and is told: the ledger's entry still refuses it at minting.
+ */
+export function wafNetworkBlocker(
+  blocker: AddressBlocker,
+  onRefused: (refused: BlockOutcome['refused']) => void = () => undefined,
+): NetworkBlocker {
+  const tell = ({ refused }: BlockOutcome): void => {
+    if (refused.length > 0) onRefused(refused);
+  };
+  return {
+    async block(networks) {
+      const requests = networks.map(({ cidr, until, reason }) => ({
+        address: cidr,
+        why: reason,
+        ...(until === undefined ? {} : { until }),
+      }));
+      tell(await blocker.add(requests));
+    },
+    async unblock(cidrs) {
+      tell(await blocker.remove(cidrs));
+    },
+    async blockAsn(asns) {
+      tell(await blocker.addNetworks(asns.map((asn) => ({ asn }))));
+    },
+    async unblockAsn(asns) {
+      tell(await blocker.remove(asns.map((asn) => `AS${asn}`)));
+    },
+  };
+}
