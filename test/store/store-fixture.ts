@@ -6,9 +6,8 @@ import { createKeyValueStore, type KeyValueStore } from '../../revoker/store/key
 import { storeTarget, type Target } from '../../revoker/targets.js';
 import { createRevoker, type Revoker } from '../../revoker/writer.js';
 import { createKvsApi, memoryStorage, type KvsApi, type KvsApiOptions } from '../../scripts/local-edge/kvs-api.js';
-import { findRevocation, type RevocationScope } from '../../tokens/src/core/revocation.js';
-import { createHash } from 'node:crypto';
-import { scopeLetters, type EdgeScope } from '../../revoker/scopes.js';
+import type { EdgeScope } from '../../revoker/scopes.js';
+import { lookUp } from './edge-reader.js';
 import { startDynamoDb, type LoopbackDynamoDb } from '../doubles/dynamodb.js';
 
 export const arn = 'arn:aws:cloudfront::000000000000:key-value-store/11111111-2222-4333-8444-555555555555';
@@ -65,17 +64,11 @@ export async function storeFixture(
     clock,
     now,
     writer,
-    read: (scope, id, issuedAt) =>
-      findRevocation(digestOf(scope, id), issuedAt, (key) => Promise.resolve(storage.map.get(key))),
+    read: (scope, id, issuedAt) => lookUp(scope, id, issuedAt, (key) => Promise.resolve(storage.map.get(key))),
     async close() {
       for (const client of clients) client.destroy();
       await api.close();
       await dynamo?.close();
     },
   };
-}
-
-export function digestOf(scope: EdgeScope, id: string): Buffer {
-  const letter: RevocationScope = scopeLetters[scope];
-  return createHash('sha256').update(`${letter}:${id}`).digest();
 }
