@@ -30,8 +30,10 @@ export const wafPlacementSchema = z.discriminatedUnion('kind', [
     kind: z.literal('path'),
     /** `prefix`: `/live/<token>/…`; `marker`: `/~t/<token>/…`; `first`: `/<token>/…`. */
     mode: z.enum(['prefix', 'marker', 'first']),
-    /** The path in front of the token. Default `/~t` for a marker. */
+    /** The path in front of the token, for mode `prefix`. */
     prefix: path.optional(),
+    /** The marker in front of the token, for mode `marker`. Default `/~t`. */
+    marker: path.optional(),
   }),
   z.object({ kind: z.literal('pathParameter'), name: tokenName.default('CAT') }),
   z.object({ kind: z.literal('query'), name: tokenName.default('CAT') }),

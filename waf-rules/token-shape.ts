@@ -15,18 +15,27 @@ const trimSlash = (path: string): string => path.replace(/\/+$/, '');
 /** The path in front of a path token. */
 export function pathTokenPrefix(placement: Extract<WafPlacement, { kind: 'path' }>): string {
   if (placement.mode === 'first') return '';
-  return trimSlash(placement.prefix ?? '/~t');
+  return trimSlash((placement.mode === 'marker' ? (placement.marker ?? placement.prefix) : placement.prefix) ?? '/~t');
 }
 
-const headersOf = (placement: Extract<WafPlacement, { kind: 'header' }>): readonly string[] =>
-  placement.name === undefined ? tokenHeaders : [placement.name.toLowerCase()];
+/** The standard's header and the one players really send are treated alike, whichever is configured. */
+const headersOf = (placement: Extract<WafPlacement, { kind: 'header' }>): readonly string[] => {
+  const name = placement.name?.toLowerCase();
+  return name === undefined || (tokenHeaders as readonly string[]).includes(name) ? tokenHeaders : [name];
+};
+
+/**
+ * How a token in the path begins, since any other segment there is content: a JWT's `{"`, or the CBOR tags of a CAT
+ * (COSE_Mac0 and COSE_Sign1, bare or inside the CWT tag). The function tells them apart by the same signs.
+ */
+const tokenStart = '(eyJ|0[Yo]R|2D3[RS])';
 
 /** True where the place holds something that can be a token. Oversized cookies count as holding one: the function decides. */
 export function tokenShaped(placement: WafPlacement, minimum: number): Statement[] {
-  const token = tokenOf(minimum);
+  const token = tokenOf(placement.kind === 'path' ? minimum - 4 : minimum);
   switch (placement.kind) {
     case 'path':
-      return [regex(field.path, `^${escapeRegex(pathTokenPrefix(placement))}/${token}(/|$)`)];
+      return [regex(field.path, `^${escapeRegex(pathTokenPrefix(placement))}/${tokenStart}${token}(/|$)`)];
     case 'pathParameter':
       return [regex(field.path, `;${escapeRegex(placement.name)}=${token}`)];
     case 'query':
