@@ -1,6 +1,6 @@
 import { idText } from './core/gate.js';
 import type { ParsedToken } from './core/token.js';
-import { readableClaims } from './readable-claims.js';
+import { claimOf, readableClaims } from './readable-claims.js';
 import { parseTokenText } from './signature.js';
 
 /** What a token says. Nothing of it is proved: only its form was read. */
@@ -40,12 +40,12 @@ export function decode(token: string): DecodedToken {
 
 /** The readable form of a token that was taken apart already. Claims are made readable when they are first looked at. */
 export function describeToken(token: ParsedToken): DecodedToken {
-  const text = (name: string): string | undefined => {
-    const value = token.claims[name];
+  const text = (name: 'jti' | 'sid' | 'sub' | 'iss'): string | undefined => {
+    const value = claimOf(token, name);
     return typeof value === 'string' || value instanceof Uint8Array ? idText(value as Buffer | string) : undefined;
   };
-  const number = (name: string): number | undefined => {
-    const value = token.claims[name];
+  const number = (name: 'iat' | 'exp' | 'sxp'): number | undefined => {
+    const value = claimOf(token, name);
     return typeof value === 'number' ? value : undefined;
   };
   let claims: Record<string, unknown> | undefined;

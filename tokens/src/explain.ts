@@ -1,11 +1,11 @@
 import { evaluate } from './core/evaluate.js';
 import type { Reason } from './core/reasons.js';
 import { headerText, type EventRequest } from './core/request.js';
-import type { CborMap } from './core/cbor.js';
 import type { ParsedToken } from './core/token.js';
 import { describeToken, type DecodedToken } from './decode.js';
 import { TokensError } from './errors.js';
 import { keyIdText } from './keys.js';
+import { claimOf, nameOfClaim } from './readable-claims.js';
 import { eventRequest, requestFacts, type ViewerRequest } from './request-facts.js';
 import { parseTokenText, signatureCheck } from './signature.js';
 import { evaluationPolicy, type VerifyPolicy } from './verify.js';
@@ -104,7 +104,7 @@ export async function explain(text: string, options: ExplainOptions = {}): Promi
     });
     facts = requestFacts(eventRequest({ url: '/' }), '', now);
   }
-  const required = options.requiredClaims?.find((name) => !(name in token.claims));
+  const required = options.requiredClaims?.find((name) => described.claims[name] === undefined);
   if (required !== undefined)
     checks.push({
       check: required,
@@ -112,13 +112,14 @@ export async function explain(text: string, options: ExplainOptions = {}): Promi
       reason: 'claim_missing',
       message: `Every token must carry ${required}, and this one does not.`,
     });
-  for (const name of Object.keys(token.claims)) {
-    const value = described.claims[name.startsWith('$') ? name.slice(1) : name];
+  for (const key of Object.keys(token.claims)) {
+    const name = nameOfClaim(key);
+    const value = described.claims[name];
     if (!event && requestClaims.includes(name)) {
       checks.push({ check: name, holds: undefined, value, message: 'Not checked: no request was given.' });
       continue;
     }
-    const reason = claimReason(token, name, facts, options);
+    const reason = claimReason(token, key, facts, options);
     checks.push({
       check: name,
       holds: reason === undefined,
@@ -176,7 +177,7 @@ async function keyChecks(token: ParsedToken, options: ExplainOptions): Promise<E
           message: 'The token was changed, or made with another key.',
         },
   );
-  const issuer = token.claims['iss'];
+  const issuer = claimOf(token, 'iss');
   if (key.issuers && !key.issuers.includes(issuer as string)) {
     checks.push({
       check: 'issuer',
@@ -193,17 +194,19 @@ async function keyChecks(token: ParsedToken, options: ExplainOptions): Promise<E
 /** One claim by itself, so that a malformed one does not hide what the others come to. */
 function claimReason(
   token: ParsedToken,
-  name: string,
+  key: string,
   facts: ReturnType<typeof requestFacts>,
   options: ExplainOptions,
 ): Reason | undefined {
-  const claims: CborMap = { [name]: token.claims[name] };
+  const name = nameOfClaim(key);
   // A catpor may stand on the value of another claim.
-  if (name === 'catpor')
-    for (const other of ['jti', 'sub', 'sid']) if (other in token.claims) claims[other] = token.claims[other];
+  const needed = name === 'catpor' ? ['catpor', 'jti', 'sub', 'sid'] : [name];
+  const claims = Object.fromEntries(
+    Object.entries(token.claims).filter(([other]) => needed.includes(nameOfClaim(other))),
+  );
   try {
     const { requiredClaims: _, ...policy } = evaluationPolicy({ keys: [], ...options });
-    return evaluate({ claims, jwt: token.jwt }, facts, policy).find((rejection) => rejection.claim === name)?.reason;
+    return evaluate({ claims, jwt: token.jwt }, facts, policy).find(({ label }) => nameOfClaim(label) === name)?.reason;
   } catch (thrown) {
     return typeof thrown === 'string' ? (thrown as Reason) : 'invalid_claim';
   }

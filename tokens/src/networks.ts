@@ -1,4 +1,4 @@
-import { addressBytes } from './core/network.js';
+import { addressOf } from './address-core.js';
 
 /** An address, or a network when `length` is given; `bytes` are 4 or 16, host bits of a network cleared. */
 export interface Network {
@@ -39,14 +39,10 @@ export function formatNetwork(network: Network): string {
   return compressGroups(groups) + suffix;
 }
 
-/** Bytes of an address; leading zeros are refused, since some read them as octal. */
+/** Bytes of an address: 4 for IPv4, also mapped into IPv6, and 16 for IPv6. */
 export function parseAddress(input: string): Uint8Array | undefined {
-  if (/(?:^|[.:])0\d+\./.test(input) || /\.0\d+$/.test(input)) return undefined;
-  try {
-    return Uint8Array.from(addressBytes(input));
-  } catch {
-    return undefined;
-  }
+  const bytes = addressOf(input);
+  return bytes && Uint8Array.from(bytes);
 }
 
 function maskAddress(address: Uint8Array, length: number): Uint8Array {

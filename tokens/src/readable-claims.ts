@@ -1,6 +1,6 @@
 import { encodeBase64url } from './base64url.js';
 import type { CborTagged, CborValue } from './core/cbor.js';
-import { claimName } from './core/labels.js';
+import { claimLabels } from './claims.js';
 import type { ParsedToken } from './core/token.js';
 import { formatNetwork } from './networks.js';
 
@@ -29,11 +29,27 @@ const proofNames: Record<string, string> = { [-1]: 'crit', 0: 'window', 1: 'jti'
 
 type Entries = [label: string, value: CborValue][];
 
+const namesByLabel: ReadonlyMap<string, string> = /* @__PURE__ */ new Map(
+  Object.entries(claimLabels).map(([name, label]) => [String(label), name]),
+);
+
+/** The JWT name of a claim, given as the core has it: a claim key, a name, or a text with `$` before it. */
+export function nameOfClaim(key: string | number): string {
+  return namesByLabel.get(String(key)) ?? plainLabel(String(key));
+}
+
+/** One claim as the core has it, by its JWT name. */
+export function claimOf(token: ParsedToken, name: keyof typeof claimLabels): CborValue {
+  return token.claims[claimLabels[name]] ?? token.claims[name];
+}
+
 /** A token's claims in the form of a JWT, whatever its format: names for labels, base64url for bytes. For reading, not for deciding. */
 export function readableClaims(token: ParsedToken): Record<string, unknown> {
-  if (token.jwt) return token.claims as Record<string, unknown>;
   return Object.fromEntries(
-    Object.entries(token.claims).map(([name, value]) => [plainLabel(name), readableClaim(name, value)]),
+    Object.entries(token.claims).map(([key, value]) => {
+      const name = nameOfClaim(key);
+      return [name, token.jwt ? value : readableClaim(name, value)];
+    }),
   );
 }
 
@@ -62,15 +78,7 @@ function readableClaim(name: string, value: CborValue): unknown {
     case 'catdpop':
       return renamed(value, (label) => proofNames[label] ?? plainLabel(label), readable);
     case 'catif':
-      return renamed(
-        value,
-        (labels) =>
-          labels
-            .split(',')
-            .map((label) => claimName(label) ?? plainLabel(label))
-            .join(','),
-        readable,
-      );
+      return renamed(value, (labels) => labels.split(',').map(nameOfClaim).join(','), readable);
     default:
       return readable(value);
   }

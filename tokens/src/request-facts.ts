@@ -69,15 +69,13 @@ export function withParameters(event: EventRequest): EventRequest {
 }
 
 /** Facts for one evaluation. */
-export function requestFacts(event: EventRequest, address: string, now: number, unknown: string[] = []): RequestFacts {
+export function requestFacts(event: EventRequest, address: string, now: number, unknown: number[] = []): RequestFacts {
   return {
     request: event,
     path: normalisePath(event.uri),
-    query: () => event.rawQueryString(),
     now,
     address,
-    random: Math.random(),
-    digest: digestText as (text: string) => Buffer,
+    host: { digest: digestText as (text: string) => Buffer, random: Math.random },
     unknown,
   };
 }

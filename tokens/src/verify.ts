@@ -4,9 +4,11 @@ import type { Reason } from './core/reasons.js';
 import type { ParsedToken } from './core/token.js';
 import { encodeBase64url } from './base64url.js';
 import { describeToken, type DecodedToken } from './decode.js';
-import { TokensError } from './errors.js';
+import { claimLabels } from './claims.js';
+import { PolicyError, TokensError } from './errors.js';
 import { keyIdText, secretOf, type VerificationKey } from './keys.js';
 import type { Placement } from './placement.js';
+import { nameOfClaim } from './readable-claims.js';
 import { eventRequest, placementsToFind, requestFacts, withParameters, type ViewerRequest } from './request-facts.js';
 import { checkToken, digestText, joined, signatureCheck, SignatureError } from './signature.js';
 import { synchronousHmac } from './crypto-backend.js';
@@ -79,13 +81,15 @@ export async function verify(token: string, options: VerifyOptions): Promise<Dec
   try {
     const rejected = rejections(parsed, options, now);
     const first = rejected[0];
-    if (first)
+    if (first) {
+      const name = nameOfClaim(first.label);
       throw new VerificationError(
         first.reason,
-        `The claim ${first.claim} refuses: ${first.reason}.`,
-        first.claim,
-        described.claims[first.claim],
+        `The claim ${name} refuses: ${first.reason}.`,
+        name,
+        described.claims[name],
       );
+    }
   } catch (thrown) {
     if (thrown instanceof TokensError) throw thrown;
     const reason = typeof thrown === 'string' ? (thrown as Reason) : 'invalid_claim';
@@ -131,7 +135,9 @@ function rejections(token: ParsedToken, options: VerifyOptions, now: number): Re
       evaluationPolicy(options),
     );
   }
-  const claims = Object.fromEntries(Object.entries(token.claims).filter(([name]) => ownClaims.includes(name)));
+  const claims = Object.fromEntries(
+    Object.entries(token.claims).filter(([key]) => ownClaims.includes(nameOfClaim(key))),
+  );
   return evaluate(
     { claims, jwt: token.jwt },
     requestFacts(eventRequest({ url: '/' }), '', now),
@@ -147,13 +153,20 @@ function pathChecked<T>(make: () => T): T {
   }
 }
 
+function labelOf(name: string): number {
+  const label = (claimLabels as Record<string, number>)[name];
+  if (label === undefined)
+    throw new PolicyError('claims', `names of claims: ${Object.keys(claimLabels).join(', ')}`, name);
+  return label;
+}
+
 /** The evaluator's own form of what the recipient demands. */
 export function evaluationPolicy(options: VerifyPolicy): EvaluationPolicy {
   return {
     audiences: options.audiences,
-    requiredClaims: options.requiredClaims,
+    requiredClaims: options.requiredClaims?.map(labelOf),
     exactNetworks: options.exactAddresses,
-    allowUnknown: options.allowUnknown,
+    allowUnknown: options.allowUnknown?.map(labelOf),
     refuseReplay: options.refuseReplay,
   };
 }
@@ -236,7 +249,7 @@ export async function verifyRequest(request: ViewerRequest, options: VerifyReque
   return {
     reason: verdict.reason === '' ? undefined : verdict.reason,
     token: verdict.token ? describeToken(verdict.token) : undefined,
-    rejections: verdict.rejections,
+    rejections: verdict.rejections.map(({ label, reason }) => ({ claim: nameOfClaim(label), reason })),
     path: verdict.path,
   };
 }

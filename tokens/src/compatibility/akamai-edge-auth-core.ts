@@ -1,5 +1,6 @@
 import type { Reason } from '../core/reasons.js';
-import { addressOf, sameText } from './secure-media-delivery-core.js';
+import { addressOf } from '../address-core.js';
+import { sameText } from './secure-media-delivery-core.js';
 
 /** What the request and the host give. */
 export interface EdgeAuthFacts {

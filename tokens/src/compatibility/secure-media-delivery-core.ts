@@ -1,4 +1,4 @@
-import { addressBytes } from '../core/network.js';
+import { addressOf } from '../address-core.js';
 import type { Reason } from '../core/reasons.js';
 
 /** A "Secure Media Delivery at the Edge" v1 token as it stands in the path: `/[session.]header.claims.mac/…`. */
@@ -46,15 +46,6 @@ export function sameText(a: string, b: string): boolean {
   let difference = 0;
   for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i);
   return difference === 0;
-}
-
-/** The bytes of an address, or nothing for what is none. */
-export function addressOf(text: string): number[] | undefined {
-  try {
-    return addressBytes(text);
-  } catch (_) {
-    return undefined;
-  }
 }
 
 /** IPv4 as it is, IPv6 in eight groups of four digits: the form that v1's SDK signs. */

@@ -8,6 +8,7 @@ import { TokensError } from '../errors.js';
 import type { VerificationKey } from '../keys.js';
 import { parseNetwork } from '../networks.js';
 import { splitUrl } from '../placement.js';
+import { claimOf } from '../readable-claims.js';
 import type { PlaybackPolicy } from '../policy.js';
 import { checkToken, SignatureError } from '../signature.js';
 import type { SignedPlaybackUrl, Signer } from '../signer.js';
@@ -427,12 +428,12 @@ interface ShownToken {
 }
 
 function readShownToken(token: ParsedToken): ShownToken {
-  const text = (name: string): string | undefined => {
-    const value = token.claims[name];
+  const text = (name: 'jti' | 'sid' | 'sub'): string | undefined => {
+    const value = claimOf(token, name);
     return typeof value === 'string' || Buffer.isBuffer(value) ? idText(value) : undefined;
   };
-  const number = (name: string): number | undefined => {
-    const value = token.claims[name];
+  const number = (name: 'iat' | 'exp' | 'sxp'): number | undefined => {
+    const value = claimOf(token, name);
     return typeof value === 'number' ? value : undefined;
   };
   const session = text('sid');

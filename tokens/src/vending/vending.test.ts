@@ -6,6 +6,7 @@ import dynalite from 'dynalite';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createSigner, type Signer } from '../signer.js';
+import { decode } from '../decode.js';
 import { checkToken } from '../signature.js';
 import {
   assetsFromObject,
@@ -78,7 +79,8 @@ async function post(
 }
 
 async function claimsOf(token: string): Promise<Record<string, unknown>> {
-  return (await checkToken(token, [key])).claims;
+  await checkToken(token, [key]);
+  return decode(token).claims;
 }
 
 describe('minting', () => {
@@ -124,7 +126,7 @@ describe('minting', () => {
     const { body } = await post(service(), '/playback?expiresIn=10y&country=US', wide);
     const { jti: tokenId, sid: session, ...same } = await claimsOf(body.token);
     expect(tokenId).not.toEqual(plain['jti']);
-    expect(session).not.toEqual(Buffer.alloc(16));
+    expect(session).not.toEqual('AAAAAAAAAAAAAAAAAAAAAA');
     expect(same).toEqual(
       Object.fromEntries(Object.entries(plain).filter(([label]) => label !== 'jti' && label !== 'sid')),
     );
@@ -184,8 +186,8 @@ describe('minting', () => {
       viewer: { address: '203.0.113.9', userAgent: 'Player/1' },
     });
     const claims = await claimsOf(body.token);
-    expect(claims['catnip']).toMatchObject([{ tag: 52, tagged: [24, Buffer.from([203, 0, 113])] }]);
-    expect(claims['cath']).toMatchObject({ '$user-agent': { 0: 'Player/1' } });
+    expect(claims['catnip']).toMatchObject(['203.0.113.0/24']);
+    expect(claims['cath']).toMatchObject({ 'user-agent': { exact: 'Player/1' } });
   });
 
   it('answers web players on the list, and no others, with CORS headers', async () => {
@@ -260,7 +262,7 @@ describe('a viewer that shows its identity token', () => {
     });
     const claims = await claimsOf(body.token);
     expect(claims['sub']).toBe('viewer-1');
-    expect(claims['catnip']).toMatchObject([{ tagged: [24, Buffer.from([203, 0, 113])] }]);
+    expect(claims['catnip']).toMatchObject(['203.0.113.0/24']);
   });
 
   it('is refused without a sound token', async () => {
@@ -389,7 +391,7 @@ describe('clips', () => {
       const { body } = await post(service(), '/clip', { asset: 'clips', subject: 'u1', manifest });
       expect(body.url).toBe(`https://cdn.example/${body.token}/clips/ch1/goal-1/index.m3u8`);
       const claims = await claimsOf(body.token);
-      expect(claims['catu']).toEqual({ 3: { 1: '/clips/ch1/goal-1/' } });
+      expect(claims['catu']).toMatchObject({ path: { prefix: '/clips/ch1/goal-1/' } });
       expect(claims['exp']).toBe(1_800_001_800);
     }
   });
