@@ -77,7 +77,9 @@ export function settings(variables: Readonly<Record<string, string | undefined>>
 }
 
 function problem(error: z.ZodError, within?: string): PermanentFault {
-  const lines = error.issues.map(({ path, message }) => `${[within, ...path].filter(Boolean).join('.')}: ${message}`);
+  const lines = error.issues.map(
+    ({ path, message }) => `${[...(within === undefined ? [] : [within]), ...path].join('.')}: ${message}`,
+  );
   return new PermanentFault(`The function's environment is wrong: ${lines.join('; ')}`);
 }
 

@@ -10,15 +10,16 @@ import {
 
 export const input = { from: '2027-01-15T07:50:00Z', to: '2027-01-15T07:55:00Z' };
 
+// Addresses that are nobody's and yet not on the lists of reserved ranges (RFC 7526, RFC 7535): those are refused.
 export const certain: readonly FlaggedRow[] = [
   { scope: 'session', id: 'AAAAAAAAAAAAAAAAAAAAAA', score: 95 },
   { scope: 'session', id: 'BBBBBBBBBBBBBBBBBBBBBA', score: 85 },
   { scope: 'subject', id: 'acct-1', score: 91 },
-  { scope: 'network', id: '198.51.100.7/32', score: 97 },
+  { scope: 'network', id: '192.88.99.7/32', score: 97 },
 ];
 export const doubtful: readonly FlaggedRow[] = [
   { scope: 'session', id: 'CCCCCCCCCCCCCCCCCCCCCA', score: 60 },
-  { scope: 'network', id: '203.0.113.0/24', score: 70 },
+  { scope: 'network', id: '192.31.196.0/24', score: 70 },
 ];
 export const harmless: readonly FlaggedRow[] = [
   { scope: 'session', id: 'DDDDDDDDDDDDDDDDDDDDDA', score: 40 },

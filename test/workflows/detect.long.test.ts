@@ -7,8 +7,17 @@ closeFixtures();
 describe('whatever breaks on the way, the end is the same', () => {
   const wanted = undisturbed();
 
+  it.each(crashes.filter(({ when }) => when === 'before'))(
+    'a function dies $when "$state", twice',
+    async ({ state, when }) => {
+      const fixture = await fixtureOf({ rows });
+      expect(await runThrough(fixture, [{ state, when, times: 2 }])).toBe('succeeded');
+      expect(await fixture.finalState()).toEqual(wanted.state);
+    },
+  );
+
   // What is caught on purpose (stores, WAF) does not end an execution; the others do.
-  it.each(crashes.filter(({ state }) => !/stores|WAF/.test(state)))(
+  it.each(crashes.filter(({ state }) => !/stores|WAF|Nobody/.test(state)))(
     'a function dies $when "$state" until the execution gives up, and it is started again',
     async ({ state, when }) => {
       const fixture = await fixtureOf({ rows });

@@ -80,7 +80,8 @@ function withTimeouts(machine: Machine, seconds: number): Machine {
       return [name, { ...rest, TimeoutSeconds: seconds }];
     }),
   ) as States;
-  return { ...machine, States };
+  // Its timer holds 24 days at most.
+  return { ...machine, TimeoutSeconds: Math.min(machine.TimeoutSeconds, 20 * 86_400), States };
 }
 
 /** Runs a workflow from its committed definition. Pauses between attempts, and waits, are cut to nothing. */

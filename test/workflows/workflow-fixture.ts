@@ -9,12 +9,14 @@ import { createKeyring, type Keyring } from '../../revoker/keys/keyring.js';
 import { createRecordSource } from '../../revoker/keys/records.js';
 import { folderSecretStore } from '../../revoker/keys/secrets.js';
 import { createKvsClient } from '../../revoker/kvs-client.js';
+import { dynamoAddressRecords } from '../../revoker/lambdas/address-records.js';
 import { answerApproval, askApproval, settleApproval } from '../../revoker/lambdas/approval.js';
 import { carry, servesNetworks, servesStores } from '../../revoker/lambdas/carry.js';
 import { compare, repair } from '../../revoker/lambdas/compare.js';
 import { decide } from '../../revoker/lambdas/decide.js';
 import { expire } from '../../revoker/lambdas/expire.js';
 import type { Judge } from '../../revoker/lambdas/judge.js';
+import { wafNetworkBlocker } from '../../revoker/lambdas/network-blocker.js';
 import { eventBridgeNotify } from '../../revoker/lambdas/notify.js';
 import { observed, type Handler } from '../../revoker/lambdas/observe.js';
 import { planRun } from '../../revoker/lambdas/plan-run.js';
@@ -27,10 +29,13 @@ import { createDynamoLedger, ensureLedgerTable } from '../../revoker/ledger/dyna
 import type { LedgerEntry } from '../../revoker/ledger/entry.js';
 import type { Ledger } from '../../revoker/ledger/ledger.js';
 import { createKeyValueStore, type KeyValueStore } from '../../revoker/store/key-value-store.js';
-import { networkTarget, storeTarget, type NetworkBlocker, type Target } from '../../revoker/targets.js';
+import { networkTarget, storeTarget, type Target } from '../../revoker/targets.js';
 import { createRevoker } from '../../revoker/writer.js';
 import type { FunctionName, WorkflowName } from '../../revoker/workflows/index.js';
 import { createKvsApi, memoryStorage, type KvsFaults } from '../../scripts/local-edge/kvs-api.js';
+import { createWafApi, type WafApiOptions } from '../../scripts/local-edge/wafv2-api.js';
+import { createWafClient } from '../../waf-rules/client.js';
+import { createAddressBlocker } from '../../waf-rules/ip-sets.js';
 import { startDynamoDb, type LoopbackDynamoDb } from '../doubles/dynamodb.js';
 import { AwsJsonError, startAwsJson } from './aws-json.js';
 import { execute, type Crash, type Execution, type Services } from './interpreter.js';
@@ -73,17 +78,12 @@ export const plainJudge: Judge = {
   },
 };
 
-/** A blocker that keeps sets in memory, behind a lock token as WAF's: a stale token is refused. */
-export interface MemoryBlocker extends NetworkBlocker {
-  readonly networks: Map<string, number | undefined>;
-}
-
 export interface FixtureOptions {
   readonly rows?: readonly FlaggedRow[];
   readonly pageRows?: number;
   readonly approvalSeconds?: number;
   readonly kvsFaults?: KvsFaults;
-  readonly blocker?: NetworkBlocker;
+  readonly wafFaults?: NonNullable<WafApiOptions['faults']>;
   /** Wraps the ledger that functions see, for faults half way. */
   readonly wrapLedger?: (ledger: Ledger) => Ledger;
 }
@@ -96,7 +96,8 @@ export interface WorkflowFixture {
   readonly pairs: Map<string, string>;
   readonly keyring: Keyring;
   readonly targets: readonly Target[];
-  readonly networks: Map<string, number | undefined>;
+  /** What the WAF's address sets hold. */
+  readonly blocked: () => string[];
   readonly notices: { readonly type: string; readonly detail: Record<string, unknown> }[];
   readonly logs: Record<string, unknown>[];
   readonly queries: Map<string, string>;
@@ -124,21 +125,6 @@ export async function closeDatabase(): Promise<void> {
   dynamo = undefined;
 }
 
-export function memoryBlocker(): MemoryBlocker {
-  const networks = new Map<string, number | undefined>();
-  return {
-    networks,
-    async block(list) {
-      for (const { cidr, until } of list) networks.set(cidr, until);
-    },
-    async unblock(cidrs) {
-      for (const cidr of cidrs) networks.delete(cidr);
-    },
-    blockAsn: () => Promise.resolve(),
-    unblockAsn: () => Promise.resolve(),
-  };
-}
-
 export async function workflowFixture(options: FixtureOptions = {}): Promise<WorkflowFixture> {
   dynamo ??= startDynamoDb();
   const { client } = await dynamo;
@@ -157,7 +143,17 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
   const secrets = folderSecretStore(secretsFolder);
   const records = createRecordSource({ ledger, secrets, secretPrefix: 'test', now });
   const sleep = (): Promise<void> => Promise.resolve();
-  const blocker = options.blocker ?? memoryBlocker();
+  const waf = await createWafApi(options.wafFaults ? { faults: options.wafFaults } : {});
+  const wafClient = createWafClient({ endpoint: waf.endpoint });
+  const blocker = wafNetworkBlocker(
+    createAddressBlocker({
+      client: wafClient,
+      prefix: 'portcullis',
+      records: dynamoAddressRecords({ client, table, prefix: 'portcullis' }),
+      now: () => clock.seconds,
+      patience: { random: Math.random, sleep: () => Promise.resolve() },
+    }),
+  );
   const projection = { ledger, records, now, sleep };
   const targets: Target[] = [storeTarget(store, projection), networkTarget(blocker)];
   const revoker = createRevoker({ ledger, targets, now });
@@ -258,7 +254,10 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
     for await (const entry of plain.scan()) list.push(entry);
     return list.sort((a, b) => `${a.scope}:${a.id}`.localeCompare(`${b.scope}:${b.id}`));
   };
-  const networks = (blocker as Partial<MemoryBlocker>).networks ?? new Map<string, number | undefined>();
+  const blocked = (): string[] =>
+    [4, 6]
+      .flatMap((family) => (waf.find('ipset', `portcullis-blocked-v${family}-1`)?.['Addresses'] ?? []) as string[])
+      .sort();
 
   return {
     clock,
@@ -267,7 +266,7 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
     pairs: storage.map,
     keyring,
     targets,
-    networks,
+    blocked,
     notices,
     logs,
     queries,
@@ -281,15 +280,16 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
       return {
         entries: await entries(),
         pairs: [...storage.map].sort(([a], [b]) => a.localeCompare(b)),
-        networks: [...networks].sort(([a], [b]) => a.localeCompare(b)),
+        blocked: blocked(),
         jobs: await plain.jobs(),
         notices: notices.map(({ type, detail }) => ({ type, detail })),
       };
     },
     async close() {
-      for (const one of [kvs, athena, events, steps]) one.destroy();
+      for (const one of [kvs, athena, events, steps, wafClient]) one.destroy();
       await api.close();
       await aws.close();
+      await waf.close();
       await rm(secretsFolder, { recursive: true, force: true });
     },
   };
