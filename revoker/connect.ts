@@ -18,7 +18,7 @@ export interface ConnectOptions {
   /** Default region of every service. */
   readonly region?: string;
   /** Takes networks and autonomous systems; without one they are recorded and refused at minting only. */
-  readonly networkBlocker?: NetworkBlocker;
+  readonly networkBlocker?: (ledger: Ledger) => NetworkBlocker;
   /** Create the ledger's table where it is missing. */
   readonly createTable?: boolean;
   /** Milliseconds since the epoch. */
@@ -85,7 +85,7 @@ export async function connectRevoker(options: ConnectOptions): Promise<RevokerCo
     });
   });
   const targets: Target[] = stores.map((store) => storeTarget(store, projection));
-  if (options.networkBlocker) targets.push(networkTarget(options.networkBlocker));
+  if (options.networkBlocker) targets.push(networkTarget(options.networkBlocker(ledger)));
   targets.push(...(await connectIvs(config, closers)), ...(await connectWebhooks(config, secrets, clock)));
   const names = targets.map(({ name }) => name);
   const double = names.find((name, i) => names.indexOf(name) !== i);

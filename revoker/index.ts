@@ -24,6 +24,7 @@ export {
   type Target,
   type WebhookBody,
 } from './targets.js';
+export { ledgerAddressRecords, wafNetworkBlocker } from './network-blocker.js';
 export { createKvsClient, type KvsClientOptions } from './kvs-client.js';
 export { createKeyValueStore, storeBytes, type KeyValueStore, type StoreDescription } from './store/key-value-store.js';
 export { type Drift, type ProjectionOptions } from './store/projection.js';

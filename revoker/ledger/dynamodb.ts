@@ -20,6 +20,7 @@ import {
 } from '@aws-sdk/lib-dynamodb';
 import { chunks, inParallel } from '../parallel.js';
 import { RevokerError } from '../errors.js';
+import { isEdgeScope, type Scope } from '../scopes.js';
 import { bucketEntryOf, edgePlace, entryKey, isActive, type EntryRef, type LedgerEntry } from './entry.js';
 import type { AuditLine, Job, Ledger, LedgerRecord, RecordKind } from './ledger.js';
 
@@ -200,6 +201,23 @@ export function createDynamoLedger(options: DynamoLedgerOptions): Ledger {
     } while (start);
   }
 
+  async function* allItems(): AsyncGenerator<Item> {
+    let start: Item | undefined;
+    do {
+      const page = await documents.send(
+        new ScanCommand({ TableName: table, ConsistentRead: true, ExclusiveStartKey: start }),
+      );
+      yield* page.Items ?? [];
+      start = page.LastEvaluatedKey;
+    } while (start);
+  }
+
+  /** Scopes that the edge does not look up have a partition each. */
+  async function* itemsOfScopes(scopes: readonly Scope[]): AsyncGenerator<Item> {
+    if (scopes.some(isEdgeScope)) yield* allItems();
+    else for (const scope of scopes) yield* query(`S#${scope}`);
+  }
+
   async function collect(pk: string): Promise<Item[]> {
     const items: Item[] = [];
     for await (const item of query(pk)) items.push(item);
@@ -259,21 +277,14 @@ export function createDynamoLedger(options: DynamoLedgerOptions): Ledger {
         .flatMap((entry) => bucketEntryOf(entry) ?? []);
     },
     async *scan(filter = {}) {
-      let start: Item | undefined;
-      do {
-        const page = await documents.send(
-          new ScanCommand({ TableName: table, ConsistentRead: true, ExclusiveStartKey: start }),
-        );
-        for (const item of page.Items ?? []) {
-          const pk = String(item['pk']);
-          if (!pk.startsWith('B#') && !pk.startsWith('S#')) continue;
-          const entry = entryOf(item);
-          if (filter.states && !filter.states.includes(entry.state)) continue;
-          if (filter.scopes && !filter.scopes.includes(entry.scope)) continue;
-          yield entry;
-        }
-        start = page.LastEvaluatedKey;
-      } while (start);
+      for await (const item of filter.scopes ? itemsOfScopes(filter.scopes) : allItems()) {
+        const pk = String(item['pk']);
+        if (!pk.startsWith('B#') && !pk.startsWith('S#')) continue;
+        const entry = entryOf(item);
+        if (filter.states && !filter.states.includes(entry.state)) continue;
+        if (filter.scopes && !filter.scopes.includes(entry.scope)) continue;
+        yield entry;
+      }
     },
     async putJob(job) {
       const { id, ...rest } = job;

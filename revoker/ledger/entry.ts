@@ -56,13 +56,14 @@ export function edgePlace(ref: EntryRef): { readonly bucket: number; readonly fi
   return isEdgeScope(ref.scope) ? placeOf(ref.scope, ref.id) : undefined;
 }
 
-export function bucketEntryOf(entry: LedgerEntry): BucketEntry | undefined {
-  const place = edgePlace(entry);
+export function bucketEntryOf(
+  entry: LedgerEntry,
+  place: { readonly fingerprint: string } | undefined = edgePlace(entry),
+): BucketEntry | undefined {
   if (!place) return undefined;
-  return {
-    fingerprint: place.fingerprint,
-    ...(entry.cutoff === undefined ? {} : { cutoff: entry.cutoff, ...(entry.remint ? { remint: true } : {}) }),
-  };
+  const { fingerprint } = place;
+  if (entry.cutoff === undefined) return { fingerprint };
+  return { fingerprint, cutoff: entry.cutoff, ...(entry.remint ? { remint: true } : {}) };
 }
 
 /**

@@ -220,7 +220,7 @@ export async function readLedger(ledger: Ledger, now: number): Promise<Map<numbe
   const buckets = new Map<number, BucketEntry[]>();
   for await (const entry of ledger.scan({ states: ['active'] })) {
     const place = isActive(entry, now) ? edgePlace(entry) : undefined;
-    const packed = place && bucketEntryOf(entry);
+    const packed = place && bucketEntryOf(entry, place);
     if (!packed) continue;
     const bucket = buckets.get(place.bucket);
     if (bucket) bucket.push(packed);

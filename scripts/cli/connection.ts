@@ -10,6 +10,8 @@ export interface LocalEndpoints {
   readonly edge: string;
   readonly kvs: { readonly endpoint: string; readonly arn: string };
   readonly dynamodb: { readonly endpoint: string; readonly tablePrefix: string };
+  /** The WAF API, where one is running. */
+  readonly waf?: { readonly endpoint: string };
   /** The token-vending service. */
   readonly vend: string;
   /** The local edge's own access log, JSON lines file. */

@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { userInfo, hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import type { RevokerConfig } from '../../revoker/config.js';
-import type { RevokerConnection } from '../../revoker/connect.js';
+import type { ConnectOptions, RevokerConnection } from '../../revoker/connect.js';
 import { localEndpoints, localStateFile, type LocalEndpoints } from './connection.js';
 import { CliError, type Cli } from './output.js';
 
@@ -60,7 +60,8 @@ export interface StoreSession extends RevokerConnection {
 export async function openSession(cli: Cli, options: WriteOptions): Promise<StoreSession> {
   const { connectRevoker, revokerConfigSchema } = await import('../../revoker/index.js');
   const local = options.local ? localEndpoints() : undefined;
-  const section = await revokerSection(cli, options, local);
+  const configured = local ? {} : await configuration(cli);
+  const section = revokerSection(configured.revoker ?? {}, options, local);
   const parsed = revokerConfigSchema.safeParse(section);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
@@ -78,6 +79,7 @@ export async function openSession(cli: Cli, options: WriteOptions): Promise<Stor
     createTable: local !== undefined,
     ...(options.region === undefined ? {} : { region: options.region }),
     ...(local === undefined ? {} : { secretsFolder: localSecretsFolder() }),
+    ...(await networkBlocker(configured.waf, local)),
   });
   return {
     ...connection,
@@ -97,7 +99,16 @@ export function localSecretsFolder(): string {
   return localEndpoints().secrets ?? join(dirname(localStatePath()), 'secrets');
 }
 
-async function revokerSection(cli: Cli, options: StoreOptions, local: LocalEndpoints | undefined): Promise<unknown> {
+interface Configured {
+  readonly revoker?: Record<string, unknown>;
+  readonly waf?: Record<string, unknown>;
+}
+
+function revokerSection(
+  configured: Record<string, unknown>,
+  options: StoreOptions,
+  local: LocalEndpoints | undefined,
+): unknown {
   const ledger = {
     ...(options.table === undefined ? {} : { table: options.table }),
     ...(options.dynamodbEndpoint === undefined ? {} : { endpoint: options.dynamodbEndpoint }),
@@ -108,7 +119,6 @@ async function revokerSection(cli: Cli, options: StoreOptions, local: LocalEndpo
       ledger: { table: `${local.dynamodb.tablePrefix}ledger`, endpoint: local.dynamodb.endpoint, ...ledger },
     };
   }
-  const configured = existsSync(resolve(cli.configPath)) ? await configuredSection(cli) : {};
   const endpoint = options.endpoint === undefined ? {} : { endpoint: options.endpoint };
   return {
     ...configured,
@@ -117,8 +127,41 @@ async function revokerSection(cli: Cli, options: StoreOptions, local: LocalEndpo
   };
 }
 
-async function configuredSection(_cli: Cli): Promise<Record<string, unknown>> {
-  return Promise.resolve({});
+/** The sections that concern the store: JSON, or TypeScript bundled in memory. */
+async function configuration(cli: Cli): Promise<Configured> {
+  const file = resolve(cli.configPath);
+  if (!existsSync(file)) return {};
+  if (file.endsWith('.json')) return JSON.parse(readFileSync(file, 'utf8')) as Configured;
+  const { build } = await import('esbuild');
+  const built = await build({
+    entryPoints: [file],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    write: false,
+    logLevel: 'silent',
+  });
+  const source = Buffer.from(built.outputFiles[0]?.text ?? '').toString('base64');
+  const loaded = (await import(`data:text/javascript;base64,${source}`)) as { default?: Configured };
+  return loaded.default ?? {};
+}
+
+/** The WAF's address sets, where the configuration has rule sets or the local edge has a WAF API. */
+async function networkBlocker(
+  section: Record<string, unknown> | undefined,
+  local: LocalEndpoints | undefined,
+): Promise<Pick<ConnectOptions, 'networkBlocker'>> {
+  const endpoint = local?.waf?.endpoint;
+  if (section === undefined && endpoint === undefined) return {};
+  const waf = await import('../../waf-rules/index.js');
+  const { ledgerAddressRecords, wafNetworkBlocker } = await import('../../revoker/index.js');
+  const { name } = waf.settingsOf(waf.parseWafConfig(section ?? {}));
+  const client = waf.createWafClient(endpoint === undefined ? {} : { endpoint });
+  return {
+    networkBlocker: (ledger) =>
+      wafNetworkBlocker(waf.createAddressBlocker({ client, prefix: name, records: ledgerAddressRecords(ledger) })),
+  };
 }
 
 /** Runs a command's work with a session that is closed after it, and turns the revoker's errors into the terminal's. */

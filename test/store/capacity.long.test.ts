@@ -9,7 +9,7 @@ const perProcess = 100_000;
 
 let fixture: StoreFixture;
 beforeAll(async () => {
-  fixture = await storeFixture();
+  fixture = await storeFixture({ chunkSize: 100_000 });
 }, 240_000);
 afterAll(() => fixture.close());
 

@@ -18,13 +18,12 @@ export async function countRevokedInNjs(
   try {
     const { outputFiles } = await build({
       stdin: {
-        contents: `export { bucketKey, findRevocation } from './tokens/src/core/revocation.ts';`,
-        resolveDir: repositoryRoot,
+        contents: `import { bucketKey, findRevocation } from './tokens/src/core/revocation.ts'; globalThis.core = { bucketKey, findRevocation };`,
+        resolveDir: repositoryRoot(),
       },
       bundle: true,
       write: false,
-      format: 'iife',
-      globalName: 'core',
+      format: 'esm',
       target: 'es2017',
     });
     await writeFile(join(folder, 'pairs.json'), JSON.stringify(Object.fromEntries(pairs)));
@@ -38,12 +37,13 @@ export async function countRevokedInNjs(
           const digest = crypto.createHash('sha256').update('s:' + prefix + i).digest();
           let key = core.bucketKey(digest);
           let bucket = pairs[key];
-          let answer = core.findRevocation(bucket, digest, undefined);
-          while (answer === undefined && bucket && bucket[0] === '+') {
+          let entries = bucket || '';
+          while (bucket && bucket[0] === '+') {
             key += '+';
             bucket = pairs[key];
-            answer = core.findRevocation(bucket, digest, undefined);
+            entries += bucket;
           }
+          const answer = core.findRevocation(entries, digest, undefined);
           if (answer === 'revoked') found += 1;
         }
         console.log(String(found));

@@ -22,13 +22,14 @@ export async function lookUp(
   const digest = digestOf(scope, id);
   let key = bucketKey(digest);
   let bucket = await read(key);
-  let found = findRevocation(bucket, digest, issuedAt);
-  while (found === undefined && bucket?.startsWith('+')) {
-    const last = bucket.slice(bucket.lastIndexOf(','));
+  let entries = bucket ?? '';
+  while (bucket?.startsWith('+')) {
     key += '+';
     bucket = await read(key);
-    if (!bucket?.replace('+', '').startsWith(last)) throw new Error('two states of one bucket');
-    found = findRevocation(bucket, digest, issuedAt);
+    if (!bucket?.replace('+', '').startsWith(entries.slice(entries.lastIndexOf(',')))) {
+      throw new Error('two states of one bucket');
+    }
+    entries += bucket;
   }
-  return found ?? '';
+  return findRevocation(entries, digest, issuedAt) || '';
 }

@@ -18,16 +18,16 @@ let program: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'portcullis-import-'));
   // Inside the repository, where the packages that stay outside the bundle are found.
-  program = join(repositoryRoot, 'node_modules/.cache/portcullis/import-process.mjs');
+  program = join(repositoryRoot(), 'node_modules/.cache/portcullis/import-process.mjs');
   await mkdir(join(program, '..'), { recursive: true });
   await build({
-    entryPoints: [join(repositoryRoot, 'test/store/import-process.ts')],
+    entryPoints: [join(repositoryRoot(), 'test/store/import-process.ts')],
     outfile: program,
     bundle: true,
     platform: 'node',
     format: 'esm',
     packages: 'external',
-    alias: { '@portcullis/tokens': join(repositoryRoot, 'tokens/src') },
+    alias: { '@portcullis/tokens': join(repositoryRoot(), 'tokens/src') },
   });
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
