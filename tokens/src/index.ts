@@ -52,6 +52,7 @@ export type {
   HostRule,
   HttpMethod,
   NetworkRule,
+  NonEmpty,
   PathRule,
   PlaybackPolicy,
   Policy,
