@@ -25,10 +25,14 @@ export const shortDigest = (value: unknown): string =>
   createHash('sha256').update(canonicalJson(value)).digest('hex').slice(0, 10);
 
 /** A value as JSON that {@link fromStoredJson} reads back, bytes included. */
-export const toStoredJson = (value: unknown): string =>
-  JSON.stringify(value, (_name, member: unknown) =>
-    member instanceof Uint8Array ? { $bytes: Buffer.from(member).toString('base64') } : member,
-  );
+export const toStoredJson = (value: unknown): string => JSON.stringify(withBytes(value));
+
+function withBytes(value: unknown): unknown {
+  if (value instanceof Uint8Array) return { $bytes: Buffer.from(value).toString('base64') };
+  if (Array.isArray(value)) return value.map(withBytes);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withBytes(member)]));
+}
 
 /** Reads what {@link toStoredJson} wrote. */
 export const fromStoredJson = (text: string): unknown =>

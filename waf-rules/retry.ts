@@ -30,10 +30,13 @@ export const isLimit = (error: unknown): boolean => nameOf(error) === 'WAFLimits
 
 /** Waiting cures it: a fresh set not readable yet, the API's rate, a fault on AWS's side, a broken connection. */
 export function isPassing(error: unknown): boolean {
+  const { code, message } = (error ?? {}) as { code?: string; message?: string };
   return (
-    /^(WAFUnavailableEntityException|ThrottlingException|TooManyRequestsException|WAFInternalErrorException|TimeoutError|ECONNRESET|ECONNREFUSED|NetworkingError)$/.test(
-      nameOf(error) || String((error as { code?: string } | undefined)?.code ?? ''),
-    ) || /ECONNRESET|socket hang up/.test(String((error as Error | undefined)?.message ?? ''))
+    /^(WAFUnavailableEntityException|ThrottlingException|TooManyRequestsException|WAFInternalErrorException|TimeoutError)$/.test(
+      nameOf(error),
+    ) ||
+    code === 'ECONNRESET' ||
+    /socket hang up/.test(message ?? '')
   );
 }
 

@@ -169,7 +169,8 @@ function placementOf(text: string): unknown {
 
 /** The `waf` section of the configuration file, with the flags on top. */
 async function configOf(cli: Cli, flags: RuleSetFlags): Promise<WafConfigInput> {
-  const section = await wafSection(cli);
+  const { loadConfig, wafSection } = await import('../config/index.js');
+  const section = wafSection(await loadConfig(cli.configPath));
   return {
     ...section,
     ...(flags.preset === undefined ? {} : { preset: flags.preset as NonNullable<WafConfigInput['preset']> }),
@@ -177,39 +178,6 @@ async function configOf(cli: Cli, flags: RuleSetFlags): Promise<WafConfigInput> 
     ...(flags.protect ? { protectedPaths: flags.protect } : {}),
     ...(flags.mint === undefined ? {} : { mint: { path: flags.mint } }),
   };
-}
-
-async function wafSection(cli: Cli): Promise<WafConfigInput> {
-  const file = resolve(cli.configPath);
-  if (!existsSync(file)) return {};
-  const loaded = file.endsWith('.json') ? (JSON.parse(readFileSync(file, 'utf8')) as unknown) : await loadModule(file);
-  const whole = loaded as { waf?: WafConfigInput; placements?: WafPlacement[]; publicPaths?: string[] } | undefined;
-  const section = whole?.waf ?? {};
-  return {
-    // What the rest of the configuration says of tokens holds here too, unless this section says otherwise.
-    ...(Array.isArray(whole?.placements) && whole.placements.length > 0 ? { placements: whole.placements } : {}),
-    ...(Array.isArray(whole?.publicPaths) ? { publicPaths: whole.publicPaths } : {}),
-    ...section,
-  };
-}
-
-/** A configuration in TypeScript: bundled in memory, since Node cannot read it by itself. */
-async function loadModule(file: string): Promise<unknown> {
-  const { build } = await import('esbuild');
-  const built = await build({
-    entryPoints: [file],
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    write: false,
-    logLevel: 'silent',
-  });
-  const text = built.outputFiles[0]?.text ?? '';
-  const module = (await import(`data:text/javascript;base64,${Buffer.from(text).toString('base64')}`)) as {
-    default?: unknown;
-  };
-  return module.default;
 }
 
 function endpointOf(flags: { endpoint?: string; local?: boolean }): string | undefined {
