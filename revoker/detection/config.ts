@@ -73,7 +73,7 @@ const hours = 60 * minutes;
 const actionsSchema = z
   .object({
     /** From this score on a session is reported as watched. */
-    watch: points(30),
+    watch: points(35),
     /** From this score on its tokens are answered as expired, so that the player must ask the CMS again. */
     remint: points(50),
     /** From this score on it is revoked outright. */

@@ -35,7 +35,7 @@ function bytes(value: number): string {
 
 /** Networks drawn one a line; the rest share the last line. */
 const drawnNetworks = 24;
-const drawnSessions = 40;
+const drawnSessions = 25;
 const timelineWidth = 900;
 const rowHeight = 13;
 
@@ -134,7 +134,7 @@ function map(places: readonly SessionPlace[], size: { width: number; height: num
       const centre = countryCentres[country];
       if (centre === undefined) return [];
       const [cx, cy] = [x(centre[1]).toFixed(1), y(centre[0]).toFixed(1)];
-      const radius = 3 + 11 * Math.sqrt(count / top);
+      const radius = 6 + 8 * Math.sqrt(count / top);
       return [
         `<circle cx="${cx}" cy="${cy}" r="${radius.toFixed(1)}" fill="${colourOf(country)}" opacity="0.75"><title>${escape(country)}: ${whole(count)} segments</title></circle>` +
           `<text x="${cx}" y="${(Number(cy) + 3.5).toFixed(1)}" class="country">${escape(country)}</text>`,
