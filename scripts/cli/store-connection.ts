@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { userInfo, hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Option, type Command } from 'commander';
-import type { RevokerConfig } from '../../revoker/config.js';
+import type { RevokerConfig, RevokerConfigInput } from '../../revoker/config.js';
 import type { ConnectOptions, RevokerConnection } from '../../revoker/connect.js';
+import type { WafConfigInput } from '../../waf-rules/config.js';
 import { localEndpoints, localStateFile, type LocalEndpoints } from './connection.js';
 import { CliError, type Cli } from './output.js';
 
@@ -100,12 +100,12 @@ export function localSecretsFolder(): string {
 }
 
 interface Configured {
-  readonly revoker?: Record<string, unknown>;
-  readonly waf?: Record<string, unknown>;
+  readonly revoker?: RevokerConfigInput | undefined;
+  readonly waf?: WafConfigInput | undefined;
 }
 
 function revokerSection(
-  configured: Record<string, unknown>,
+  configured: RevokerConfigInput,
   options: StoreOptions,
   local: LocalEndpoints | undefined,
 ): unknown {
@@ -123,33 +123,19 @@ function revokerSection(
   return {
     ...configured,
     ...(options.kvsArn ? { stores: options.kvsArn.map((arn) => ({ arn, ...endpoint })) } : {}),
-    ledger: { ...(configured['ledger'] as object | undefined), ...ledger },
+    ledger: { ...configured.ledger, ...ledger },
   };
 }
 
-/** The sections that concern the store: JSON, or TypeScript bundled in memory. */
+/** The sections that concern the store. */
 async function configuration(cli: Cli): Promise<Configured> {
-  const file = resolve(cli.configPath);
-  if (!existsSync(file)) return {};
-  if (file.endsWith('.json')) return JSON.parse(readFileSync(file, 'utf8')) as Configured;
-  const { build } = await import('esbuild');
-  const built = await build({
-    entryPoints: [file],
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    write: false,
-    logLevel: 'silent',
-  });
-  const source = Buffer.from(built.outputFiles[0]?.text ?? '').toString('base64');
-  const loaded = (await import(`data:text/javascript;base64,${source}`)) as { default?: Configured };
-  return loaded.default ?? {};
+  const { loadConfig } = await import('../config/index.js');
+  return (await loadConfig(cli.configPath)).input;
 }
 
 /** The WAF's address sets, where the configuration has rule sets or the local edge has a WAF API. */
 async function networkBlocker(
-  section: Record<string, unknown> | undefined,
+  section: WafConfigInput | undefined,
   local: LocalEndpoints | undefined,
 ): Promise<Pick<ConnectOptions, 'networkBlocker'>> {
   const endpoint = local?.waf?.endpoint;

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { DetectionConfig } from '../../revoker/detection/config.js';
 import type { Detection } from '../../revoker/detection/run.js';
@@ -127,15 +126,15 @@ async function settings(cli: Cli, options: ReadOptions): Promise<DetectionConfig
 }
 
 async function section(cli: Cli, options: ReadOptions): Promise<object> {
-  const file =
-    options.settings ??
-    (cli.configPath.endsWith('.json') && existsSync(resolve(cli.configPath)) ? cli.configPath : undefined);
-  if (file === undefined) return {};
+  if (options.settings === undefined) {
+    const { loadConfig, detectionSection } = await import('../config/index.js');
+    return detectionSection(await loadConfig(cli.configPath));
+  }
   try {
-    const parsed = JSON.parse(await readFile(file, 'utf8')) as { detection?: object };
-    return parsed.detection ?? (options.settings === undefined ? {} : parsed);
+    const parsed = JSON.parse(await readFile(options.settings, 'utf8')) as { detection?: object };
+    return parsed.detection ?? parsed;
   } catch (error) {
-    throw new CliError('invalid_config', `${file}: ${(error as Error).message}`, { exitCode: 2 });
+    throw new CliError('invalid_config', `${options.settings}: ${(error as Error).message}`, { exitCode: 2 });
   }
 }
 

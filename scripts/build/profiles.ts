@@ -1,0 +1,93 @@
+import type { FunctionsConfigInput, OptionalClaim, ProfileName, RevocationScope } from '../config/functions-config.js';
+
+/** What a profile compiles in where the configuration says nothing. */
+export interface Profile {
+  readonly formats: readonly ('cat' | 'jwt')[];
+  readonly placements: NonNullable<FunctionsConfigInput['placements']>;
+  readonly claims: readonly OptionalClaim[];
+  /** Scopes that need a content id are left out where none is configured. */
+  readonly scopes: readonly RevocationScope[];
+  readonly blackout: boolean;
+  readonly cors: boolean;
+  readonly keyModes: boolean;
+  readonly keyScope: boolean;
+  /** JSON that is not as compact as its writers make it: spaces, escapes, numbers spelled oddly. */
+  readonly anyJson: boolean;
+}
+
+const everyPlacement = {
+  path: 'first',
+  pathParameter: true,
+  query: true,
+  cookie: true,
+  header: true,
+  authorization: true,
+} as const;
+
+export const profiles: Readonly<Record<ProfileName, Profile>> = {
+  full: {
+    formats: ['cat', 'jwt'],
+    placements: everyPlacement,
+    claims: [
+      'catu',
+      'catu.regex',
+      'catu.hash',
+      'catm',
+      'catnip',
+      'catgeoiso3166',
+      'geohash',
+      'cath',
+      'catalpn',
+      'cattpk',
+      'catreplay',
+      'catpor',
+      'catif',
+      'catr',
+      'rare',
+    ],
+    scopes: ['token', 'session', 'subject', 'subject-content', 'content'],
+    blackout: true,
+    cors: true,
+    keyModes: true,
+    keyScope: true,
+    anyJson: true,
+  },
+  default: {
+    formats: ['cat', 'jwt'],
+    placements: everyPlacement,
+    claims: ['catu', 'catm', 'catnip', 'catgeoiso3166'],
+    scopes: ['token', 'session', 'subject'],
+    blackout: false,
+    cors: true,
+    keyModes: true,
+    keyScope: true,
+    anyJson: true,
+  },
+  'jwt-minimal': {
+    formats: ['jwt'],
+    placements: { path: 'first', query: true, header: true },
+    claims: ['catu'],
+    scopes: ['session'],
+    blackout: false,
+    cors: true,
+    keyModes: false,
+    keyScope: false,
+    anyJson: false,
+  },
+  'cat-minimal': {
+    formats: ['cat'],
+    placements: { path: 'first', query: true, header: true },
+    claims: ['catu'],
+    scopes: ['session'],
+    blackout: false,
+    cors: true,
+    keyModes: false,
+    keyScope: false,
+    anyJson: false,
+  },
+};
+
+/** The configuration that a profile is built with for tests, benchmarks and comparison: no issuer or audience, nothing public. */
+export function neutralConfig(profile: ProfileName): FunctionsConfigInput {
+  return profiles[profile].blackout ? { profile, contentId: '^/(?:live|vod)/([^/]+)' } : { profile };
+}

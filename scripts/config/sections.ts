@@ -1,0 +1,38 @@
+import type { RevokerConfigInput } from '../../revoker/config.js';
+import type { DetectionConfigInput } from '../../revoker/detection/config.js';
+import type { WafConfigInput } from '../../waf-rules/config.js';
+import { placementsOf } from '../build/plan.js';
+import type { LoadedConfig } from './load.js';
+
+// What the functions' words say of tokens holds in every part, unless its own section says otherwise. Where there is no
+// file, each part keeps its own defaults.
+
+/** The `waf` section, placements and public paths of the functions filled in. */
+export function wafSection({ file, config, input }: LoadedConfig): WafConfigInput {
+  if (file === undefined) return {};
+  return {
+    placements: placementsOf(config) as NonNullable<WafConfigInput['placements']>,
+    ...(config.publicPaths ? { publicPaths: [...config.publicPaths] } : {}),
+    ...input.waf,
+  };
+}
+
+/** The `detection` section, placements and public paths of the functions filled in. */
+export function detectionSection({ file, config, input }: LoadedConfig): DetectionConfigInput {
+  if (file === undefined) return {};
+  const placements = placementsOf(config).flatMap((placement) => {
+    // Logs never show Authorization.
+    if (placement.kind === 'authorization') return [];
+    return [placement.kind === 'pathParameter' ? { ...placement, kind: 'path-parameter' as const } : placement];
+  });
+  return {
+    ...(placements.length > 0 ? { placements: placements as NonNullable<DetectionConfigInput['placements']> } : {}),
+    ...(config.publicPaths ? { publicPaths: [...config.publicPaths] } : {}),
+    ...input.detection,
+  };
+}
+
+/** The `revoker` section as it was written. */
+export function revokerSection({ input }: LoadedConfig): RevokerConfigInput {
+  return input.revoker ?? {};
+}
