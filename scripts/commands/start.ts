@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { localStateFile } from '../cli/connection.js';
 import { CliError, type Cli } from '../cli/output.js';
+import type { LoadedConfig } from '../config/index.js';
 
 interface StartOptions {
   readonly port: number;
@@ -73,7 +75,10 @@ async function start(cli: Cli, options: StartOptions): Promise<void> {
     throw new CliError('usage', '--viewer-response-request must be original or modified', { exitCode: 2 });
   }
   const stateFile = resolve(process.env['PORTCULLIS_LOCAL'] ?? localStateFile);
-  const functionsFolder = await compiledFunctions(cli, options);
+  const { loadConfig } = await import('../config/index.js');
+  const { placementsOf } = await import('../build/plan.js');
+  const loaded = await loadConfig(cli.configPath);
+  const functionsFolder = await compiledFunctions(cli, options, loaded);
   let edge: Awaited<ReturnType<typeof startLocalEdge>>;
   // Signals end a start that is under way as well.
   const ended = new Promise<void>((done) => {
@@ -87,6 +92,8 @@ async function start(cli: Cli, options: StartOptions): Promise<void> {
       ...(options.viewer === undefined ? {} : { viewer: readViewer(options.viewer) }),
       viewerHeaders: readViewerHeaderPolicy(options.viewerHeaderPolicy),
       viewerResponseRequest: options.viewerResponseRequest,
+      placements: placementsOf(loaded.config),
+      ...(loaded.config.issuer === undefined ? {} : { issuer: loaded.config.issuer }),
       ...(options.guard.length > 0 ? { guard: options.guard } : {}),
       ...(options.origin === undefined ? {} : { origin: options.origin }),
     });
@@ -127,9 +134,8 @@ async function start(cli: Cli, options: StartOptions): Promise<void> {
   process.exit(0);
 }
 
-async function compiledFunctions(cli: Cli, options: StartOptions): Promise<string> {
-  const { existsSync } = await import('node:fs');
-  const { join } = await import('node:path');
+/** The folder of the functions to run; the configured ones are built where they are missing. */
+async function compiledFunctions(cli: Cli, options: StartOptions, loaded: LoadedConfig): Promise<string> {
   if (options.functions !== undefined) {
     const folder = resolve(options.functions);
     if (!existsSync(join(folder, 'viewer-request.js'))) {
@@ -140,10 +146,11 @@ async function compiledFunctions(cli: Cli, options: StartOptions): Promise<strin
   const { projectFolder } = await import('../local-edge/project.js');
   const folder = join(projectFolder(), 'dist/functions');
   if (!existsSync(join(folder, 'viewer-request.js'))) {
-    throw new CliError('functions_missing', `No compiled functions in ${folder}.`, {
-      hint: 'Build them: npm run build',
-    });
+    cli.line('Compiling the functions');
+    const { functionPlan } = await import('../build/plan.js');
+    const { writeFunctions } = await import('../build/functions.js');
+    const { build, features } = functionPlan(loaded.config, loaded.folder);
+    await writeFunctions('configured', build, features, folder);
   }
-  cli.line(`functions: ${folder}`);
   return folder;
 }

@@ -4,6 +4,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Placement } from '@portcullis/tokens';
 import { openLineLog } from './access-log.js';
 import type { Behavior } from './behaviors.js';
 import { openDemoKeys } from './demo-keys.js';
@@ -14,7 +15,7 @@ import { startLedger } from './ledger.js';
 import { startOrigin } from './origin.js';
 import { projectFolder } from './project.js';
 import { startSite } from './site.js';
-import { createAssetVending, createDemoVending } from './vending.js';
+import { createAssetVending, createDemoVending, defaultPlacements } from './vending.js';
 import { defaultViewer, type SimulatedViewer, type ViewerHeaderPolicy } from './viewer.js';
 
 export { defaultViewer, readViewer, readViewerHeaderPolicy, ViewerSyntaxError } from './viewer.js';
@@ -41,6 +42,8 @@ export interface LocalEdgeOptions {
   readonly origin?: string;
   /** `iss` of the tokens that the demo vends. */
   readonly issuer?: string;
+  /** Where the functions look for tokens: what the demo vends. The first is the vending service's. */
+  readonly placements?: readonly Placement[];
   /** Faults of the KeyValueStore API, for tests. */
   readonly kvsFaults?: KvsFaults;
   readonly now?: () => number;
@@ -125,13 +128,13 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
     const origin = await startOrigin({ streamFolder: join(here, 'stream'), now });
     closers.push(() => origin.close());
     const originUrl = options.origin ?? origin.url;
-    const issuer = options.issuer ?? 'demo';
+    const { issuer = 'demo', placements = defaultPlacements } = options;
     let edgeUrl = '';
     const site = await startSite({
       pageFolder: join(here, 'page'),
-      vend: createDemoVending(keys, issuer),
-      vending: createAssetVending(keys, issuer, () => edgeUrl),
-      pageConfig: () => ({ edge: edgeUrl }),
+      vend: createDemoVending(keys, issuer, placements),
+      vending: createAssetVending(keys, issuer, placements, () => edgeUrl),
+      pageConfig: () => ({ edge: edgeUrl, placements: placements.map(({ kind }) => kind) }),
     });
     closers.push(() => site.close());
 

@@ -3,17 +3,23 @@ import { createVendingService, memorySessions, type VendingHandler } from '@port
 import { z } from 'zod';
 import type { DemoKeys } from './demo-keys.js';
 
-function placementOf({ placement, headerName }: VendRequest): Placement {
-  switch (placement) {
-    case 'path':
-      return { kind: 'path', mode: 'first' };
-    case 'query':
-      return { kind: 'query' };
-    case 'cookie':
-      return { kind: 'cookie', sameSite: 'Lax' };
-    case 'header':
-      return { kind: 'header', ...(headerName === undefined ? {} : { name: headerName }) };
+/** Placements of the demo where no configuration says otherwise. */
+export const defaultPlacements: readonly Placement[] = [
+  { kind: 'path', mode: 'first' },
+  { kind: 'query' },
+  { kind: 'cookie' },
+  { kind: 'header' },
+];
+
+/** The configured placement of the kind that is asked for. */
+function placementOf({ placement, headerName }: VendRequest, offered: readonly Placement[]): Placement {
+  const found = offered.find(({ kind }) => kind === placement);
+  if (!found) {
+    const kinds = [...new Set(offered.map(({ kind }) => kind))].join(', ');
+    throw new RangeError(`placement: the functions are configured for ${kinds}, not for ${placement}`);
   }
+  if (found.kind === 'cookie') return { ...found, sameSite: 'Lax' };
+  return found.kind === 'header' && headerName !== undefined ? { ...found, name: headerName } : found;
 }
 
 /** What a page asks the vending service for. */
@@ -83,7 +89,7 @@ export class VendRefusal extends Error {
  * The demo's own way to a token: the asker chooses what it says, which no real service allows. Revocations hold here as
  * well.
  */
-export function createDemoVending(keys: DemoKeys, issuer: string): Vend {
+export function createDemoVending(keys: DemoKeys, issuer: string, offered: readonly Placement[]): Vend {
   return async (request, edge) => {
     const refusal = await keys.refusals.isRefused({
       content: request.content,
@@ -91,7 +97,7 @@ export function createDemoVending(keys: DemoKeys, issuer: string): Vend {
       ...(request.session === undefined ? {} : { session: request.session }),
     });
     if (refusal.refused) throw new VendRefusal(refusal.scope);
-    const common = { issuer, placement: placementOf(request), jitter: false };
+    const common = { issuer, placement: placementOf(request, offered), jitter: false };
     const key = await keys.provider.signingKey();
     const signer =
       request.format === 'jwt'
@@ -145,9 +151,20 @@ export function createDemoVending(keys: DemoKeys, issuer: string): Vend {
  * The SDK's vending service, with the demo's assets: any content id is one, playable for ten minutes at a time. It takes
  * every caller for a backend that speaks for its users, which a real one must not.
  */
-export function createAssetVending(keys: DemoKeys, issuer: string, edge: () => string): VendingHandler {
+export function createAssetVending(
+  keys: DemoKeys,
+  issuer: string,
+  offered: readonly Placement[],
+  edge: () => string,
+): VendingHandler {
+  const [placement] = offered;
   return createVendingService({
-    signer: createSigner({ issuer, format: 'cat', key: keys.provider }),
+    signer: createSigner({
+      issuer,
+      format: 'cat',
+      key: keys.provider,
+      ...(placement === undefined ? {} : { placement }),
+    }),
     assets: {
       get: (asset) =>
         Promise.resolve(

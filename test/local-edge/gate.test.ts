@@ -1,20 +1,24 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSigner, type Placement, type PlaybackPolicy, type SignedPlaybackUrl } from '@portcullis/tokens';
+import { writeFunctions } from '../../scripts/build/functions.js';
+import { functionPlan } from '../../scripts/build/plan.js';
+import { neutralConfig } from '../../scripts/build/profiles.js';
+import { functionsConfigSchema } from '../../scripts/config/index.js';
 import { startLocalEdge, type LocalEdge, type LocalEdgeOptions } from '../../scripts/local-edge/index.js';
-import { projectFolder } from '../../scripts/local-edge/project.js';
 import { rawRequest, type RawAnswer } from './raw-http.js';
 
-// The neutral build: every placement on, nothing public, the token first in the path.
-const functionsFolder = join(projectFolder(), 'dist/functions/default');
-const built = existsSync(join(functionsFolder, 'viewer-request.js'));
-if (!built) {
-  const message = `${functionsFolder} is missing: the compiled functions are not tried in workerd. Run: npm run build`;
-  if (process.env['CI']) throw new Error(message);
-  console.warn(message);
-}
+let functionsFolder: string;
+beforeAll(async () => {
+  // Everything compiled in, every placement on, nothing public.
+  functionsFolder = await mkdtemp(join(tmpdir(), 'portcullis-functions-'));
+  const { build, features } = functionPlan(functionsConfigSchema.parse(neutralConfig('full')));
+  await writeFunctions('full', build, features, functionsFolder);
+});
+afterAll(() => rm(functionsFolder, { recursive: true, force: true }));
 
 const secret = randomBytes(32);
 /** A round moment: tokens are made for it and requests say `now=`. */
@@ -71,7 +75,7 @@ function carried(url: SignedPlaybackUrl): Headers {
 
 const reasonOf = (answer: RawAnswer): string => answer.headers['x-portcullis-reason']?.[0] ?? 'admitted';
 
-describe.runIf(built)('the compiled functions in workerd, over HTTP', () => {
+describe('the compiled functions in workerd, over HTTP', () => {
   let edge: LocalEdge;
   beforeAll(async () => {
     edge = await startGuarded();

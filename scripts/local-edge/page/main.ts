@@ -352,9 +352,18 @@ for (const [i, tab] of tabs.entries()) {
   });
 }
 
+/** Takes from the choices what the functions are not configured for. */
+async function limitPlacements(): Promise<void> {
+  const response = await fetch('config.json');
+  const { placements } = (await response.json()) as { placements: readonly string[] };
+  for (const option of settings.querySelectorAll<HTMLOptionElement>('select[name=placement] option')) {
+    if (!placements.includes(option.value)) option.remove();
+  }
+}
+
 element('edge').textContent = location.host;
 setInterval(() => {
   showCountdown();
   showFigures();
 }, 250);
-void startOver();
+void limitPlacements().then(startOver);
