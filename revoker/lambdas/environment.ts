@@ -2,18 +2,17 @@ import { AthenaClient } from '@aws-sdk/client-athena';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { z } from 'zod';
-import { createWafClient } from '../../waf-rules/client.js';
-import { createAddressBlocker } from '../../waf-rules/ip-sets.js';
+import { createAddressBlocker, createWafClient } from '../../waf-rules/index.js';
 import { revokerConfigSchema, type RevokerConfig } from '../config.js';
 import { connectRevoker, type RevokerConnection } from '../connect.js';
 import { parseDetectionConfig, workflowJudge } from '../detection/index.js';
 import { createDynamoLedger, createLedgerClient } from '../ledger/dynamodb.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { ledgerAddressRecords } from '../network-blocker.js';
 import { networkTarget, type Target } from '../targets.js';
-import { dynamoAddressRecords } from './address-records.js';
+import { addressSets } from './address-sets.js';
 import { deferredTargets, wafTargetName } from './deferred.js';
 import type { Judge } from './judge.js';
-import { wafNetworkBlocker } from './network-blocker.js';
 import { eventBridgeNotify, type Notify } from './notify.js';
 import { PermanentFault } from './observe.js';
 import { dynamoRunStore, type RunStore } from './runs.js';
@@ -117,10 +116,16 @@ export function wafTarget(given: Settings): Target | undefined {
   const blocker = createAddressBlocker({
     client: createWafClient(endpoint === undefined ? {} : { endpoint }),
     prefix,
-    records: dynamoAddressRecords({ ...databaseOf(given), prefix }),
+    records: ledgerAddressRecords(ledgerOf(given)),
     allow: allow.split(',').filter((one) => one.trim() !== ''),
   });
-  return networkTarget(wafNetworkBlocker(blocker), wafTargetName);
+  const sets = addressSets(blocker, (refused) => {
+    const list = refused.map(({ reason }) => reason);
+    process.stdout.write(
+      `${JSON.stringify({ level: 'warn', function: 'Block', message: 'refused to block', reasons: list })}\n`,
+    );
+  });
+  return networkTarget(sets, wafTargetName);
 }
 
 export function judgeOf({ environment }: Settings): Judge {

@@ -6,5 +6,3 @@
 export { buildFunctions, fileNameOf, type BuiltFunction } from './build.js';
 export type { AnswerApprovalEvent } from './approval.js';
 export type { PlanRunEvent } from './plan-run.js';
-export { dynamoAddressRecords } from './address-records.js';
-export { wafNetworkBlocker } from './network-blocker.js';

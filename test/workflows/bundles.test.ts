@@ -144,7 +144,11 @@ describe('the environment', () => {
     });
     const none = (): Promise<void> => Promise.resolve();
     const networkBlocker = { block: none, unblock: none, blockAsn: none, unblockAsn: none };
-    const { targets, close } = await connectRevoker({ config, networkBlocker, secretsFolder: folder });
+    const { targets, close } = await connectRevoker({
+      config,
+      networkBlocker: () => networkBlocker,
+      secretsFolder: folder,
+    });
     const shape = ({ name, kind, needsEntries }: (typeof targets)[number]): unknown => ({ name, kind, needsEntries });
     expect(deferredTargets(config, { waf: true }).map(shape)).toEqual(targets.map(shape));
     close();

@@ -9,14 +9,13 @@ import { createKeyring, type Keyring } from '../../revoker/keys/keyring.js';
 import { createRecordSource } from '../../revoker/keys/records.js';
 import { folderSecretStore } from '../../revoker/keys/secrets.js';
 import { createKvsClient } from '../../revoker/kvs-client.js';
-import { dynamoAddressRecords } from '../../revoker/lambdas/address-records.js';
+import { addressSets } from '../../revoker/lambdas/address-sets.js';
 import { answerApproval, askApproval, settleApproval } from '../../revoker/lambdas/approval.js';
 import { carry, servesNetworks, servesStores } from '../../revoker/lambdas/carry.js';
 import { compare, repair } from '../../revoker/lambdas/compare.js';
 import { decide } from '../../revoker/lambdas/decide.js';
 import { expire } from '../../revoker/lambdas/expire.js';
 import type { Judge } from '../../revoker/lambdas/judge.js';
-import { wafNetworkBlocker } from '../../revoker/lambdas/network-blocker.js';
 import { eventBridgeNotify } from '../../revoker/lambdas/notify.js';
 import { observed, type Handler } from '../../revoker/lambdas/observe.js';
 import { planRun } from '../../revoker/lambdas/plan-run.js';
@@ -29,6 +28,7 @@ import { createDynamoLedger, ensureLedgerTable } from '../../revoker/ledger/dyna
 import type { LedgerEntry } from '../../revoker/ledger/entry.js';
 import type { Ledger } from '../../revoker/ledger/ledger.js';
 import { createKeyValueStore, type KeyValueStore } from '../../revoker/store/key-value-store.js';
+import { ledgerAddressRecords } from '../../revoker/network-blocker.js';
 import { networkTarget, storeTarget, type Target } from '../../revoker/targets.js';
 import { createRevoker } from '../../revoker/writer.js';
 import type { FunctionName, WorkflowName } from '../../revoker/workflows/index.js';
@@ -145,11 +145,11 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
   const sleep = (): Promise<void> => Promise.resolve();
   const waf = await createWafApi(options.wafFaults ? { faults: options.wafFaults } : {});
   const wafClient = createWafClient({ endpoint: waf.endpoint });
-  const blocker = wafNetworkBlocker(
+  const blocker = addressSets(
     createAddressBlocker({
       client: wafClient,
       prefix: 'portcullis',
-      records: dynamoAddressRecords({ client, table, prefix: 'portcullis' }),
+      records: ledgerAddressRecords(ledger),
       now: () => clock.seconds,
       patience: { random: Math.random, sleep: () => Promise.resolve() },
     }),

@@ -1,11 +1,12 @@
-import type { AddressBlocker, BlockOutcome } from '../../waf-rules/ip-sets.js';
+import type { AddressBlocker, BlockOutcome } from '../../waf-rules/index.js';
 import type { NetworkBlocker } from '../targets.js';
 
 /**
- * The WAF's address sets as what the ledger's networks are carried to. What the sets refuse (an office, a private or a
- * very wide range) stays refused and is told: the ledger's entry still refuses it at minting.
+ * The WAF's address sets as what the ledger's networks are carried to, by a machine. What the sets refuse (an office, a
+ * private or a very wide range) is told and passed over, where a person at the command line would be stopped: one
+ * refused range must not keep the others from being blocked, again and again. It stays refused at minting.
  */
-export function wafNetworkBlocker(
+export function addressSets(
   blocker: AddressBlocker,
   onRefused: (refused: BlockOutcome['refused']) => void = () => undefined,
 ): NetworkBlocker {
