@@ -6,6 +6,5 @@ export { PortcullisMonitoring, type MonitoringProps } from './constructs/monitor
 export { PortcullisNotices, type NoticesProps } from './constructs/notices.js';
 export { PortcullisStreaming, type StreamingProps } from './constructs/streaming.js';
 export { PortcullisVending, type VendingProps } from './constructs/vending.js';
-export { PortcullisIpSets } from './constructs/waf.js';
 export { PortcullisWorkflows, type WorkflowsProps } from './constructs/workflows.js';
 export { PortcullisStack, portcullisRegion, type PortcullisStackProps } from './stack.js';

@@ -51,7 +51,10 @@ function bundle(entry: string): string {
     target: 'node22',
     tsconfig: join(root, 'tsconfig.json'),
     // Some dependencies of the SDK are CommonJS and call require.
-    banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
+    // Every feature is on, as wherever Node runs the evaluator.
+    banner: {
+      js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);globalThis.FEATURES=new Proxy({},{get:()=>true});",
+    },
     // An engine for a folder of logs; the Lambdas ask Athena.
     external: ['@duckdb/node-api'],
     legalComments: 'none',

@@ -11,7 +11,6 @@ import { tagAll, type EnvironmentProps } from './constructs/naming.js';
 import { PortcullisNotices } from './constructs/notices.js';
 import { PortcullisStreaming } from './constructs/streaming.js';
 import { PortcullisVending, type VendingProps } from './constructs/vending.js';
-import { PortcullisIpSets } from './constructs/waf.js';
 import { PortcullisWorkflows } from './constructs/workflows.js';
 import { lambdaCode } from './lambda-code.js';
 import type { GateExpectation } from './watch/gate.js';
@@ -49,7 +48,6 @@ export class PortcullisStack extends Stack {
   readonly ledger: PortcullisLedger;
   readonly workflows: PortcullisWorkflows;
   readonly notices: PortcullisNotices;
-  readonly ipSets: PortcullisIpSets;
   readonly vending: PortcullisVending | undefined;
   readonly streaming: PortcullisStreaming | undefined;
   readonly monitoring: PortcullisMonitoring | undefined;
@@ -74,7 +72,6 @@ export class PortcullisStack extends Stack {
       key,
       ...(props.emails === undefined ? {} : { emails: props.emails }),
     });
-    this.ipSets = new PortcullisIpSets(this, 'IpSets', environment);
     const revokerConfig = props.revokerConfig ?? JSON.stringify({ stores: props.stores.map((arn) => ({ arn })) });
     this.workflows = new PortcullisWorkflows(this, 'Workflows', {
       ...environment,
@@ -82,7 +79,6 @@ export class PortcullisStack extends Stack {
       ledger: this.ledger,
       bus: this.notices.bus,
       stores: props.stores,
-      ipSets: [this.ipSets.version4.attrArn, this.ipSets.version6.attrArn],
       revokerConfig,
       ...(props.functionCode === undefined ? {} : { code: props.functionCode }),
       ...(props.detectionConfig === undefined ? {} : { detectionConfig: props.detectionConfig }),
@@ -127,9 +123,6 @@ export class PortcullisStack extends Stack {
     };
     output('LedgerTable', this.ledger.table.tableName, 'deployment.record.table, revoker.ledger.table');
     output('NoticesTopic', this.notices.topic.topicArn, 'Where approvals, faults and alarms go');
-    output('WebAcl', this.ipSets.webAcl.attrArn, 'deployment.webAcl');
-    output('BlockedV4', this.ipSets.version4.attrArn, 'IP set of blocked IPv4 addresses');
-    output('BlockedV6', this.ipSets.version6.attrArn, 'IP set of blocked IPv6 addresses');
     for (const [name, machine] of Object.entries(this.workflows.stateMachines)) {
       output(
         `Workflow${name.replace(/(^|-)(\w)/g, (_, __, letter: string) => letter.toUpperCase())}`,

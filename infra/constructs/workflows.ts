@@ -25,8 +25,11 @@ export interface WorkflowsProps extends EnvironmentProps {
   readonly bus: EventBus;
   /** ARNs of the KeyValueStores that the ledger is projected to. */
   readonly stores: readonly string[];
-  /** ARNs of the WAF IP sets that blocked addresses go to. */
-  readonly ipSets?: readonly string[];
+  /**
+   * Name of the web ACL whose address sets take blocked networks, as `portcullis waf apply` makes them. Default
+   * `<prefix>-<name>`; `null`: networks are refused at minting only.
+   */
+  readonly webAclName?: string | null;
   /** The bucket that holds the access logs which Athena reads; absent: a folder of this environment's own. */
   readonly logs?: { readonly bucketArn: string };
   /** The Glue database of the access logs. Default `<prefix>_<name>`. */
@@ -97,12 +100,13 @@ export class PortcullisWorkflows extends Construct {
       recursiveDeleteOption: true,
     });
     const database = props.database ?? `${props.prefix}_${props.name}`.replace(/-/g, '_');
+    const webAclName = props.webAclName === undefined ? `${props.prefix}-${props.name}` : props.webAclName;
     const environment = {
       LEDGER_TABLE: props.ledger.table.tableName,
       REVOKER_CONFIG: props.revokerConfig,
       DETECTION_CONFIG: props.detectionConfig ?? '{}',
       EVENT_BUS: props.bus.eventBusName,
-      ATHENA_WORK_GROUP: workGroupName,
+      ...(webAclName === null ? {} : { WAF_PREFIX: webAclName }),
       ATHENA_DATABASE: database,
     };
     const secrets = stack.formatArn({
@@ -115,6 +119,7 @@ export class PortcullisWorkflows extends Construct {
       workGroup: stack.formatArn({ service: 'athena', resource: 'workgroup', resourceName: workGroupName }),
       results: this.results,
       secrets,
+      webAclName,
     });
     const long = new Set<FunctionName>(['Expire', 'Compare', 'Repair']);
     this.functions = Object.fromEntries(
@@ -205,6 +210,12 @@ export class PortcullisWorkflows extends Construct {
         [{ regex: '/^Resource::arn:.*:secret:[\\w-]+\\/\\*$/' }],
       );
     }
+    explain(
+      this.functions.Block,
+      wildcards,
+      'WAF lists sets and groups of the whole account only; the sets it may write share a name, whose ids are made at run time.',
+      ['Resource::*', { regex: '/^Resource::arn:.*:global\\/(ipset|rulegroup)\\/.*$/' }],
+    );
     const objects = { regex: '/^Resource::.*\\/athena\\/\\*$/' };
     explain(this.functions.ReadPage, wildcards, 'Athena names the objects of its answers itself, in one folder.', [
       objects,
@@ -232,10 +243,17 @@ interface GrantResources {
   readonly workGroup: string;
   readonly results: Bucket;
   readonly secrets: string;
+  readonly webAclName: string | null;
+}
+
+/** ARNs of scope CLOUDFRONT: `…:global/<kind>/<name>/<id>`. */
+function waf(stack: Stack, kind: 'ipset' | 'rulegroup', name: string): string {
+  return stack.formatArn({ service: 'wafv2', resource: 'global', resourceName: `${kind}/${name}` });
 }
 
 /** What each function may do. */
 function statementsFor(props: WorkflowsProps, resources: GrantResources): Record<FunctionName, PolicyStatement[]> {
+  const stack = Stack.of(props.ledger);
   const table = props.ledger.table.tableArn;
   const useKey = allow(['kms:Decrypt', 'kms:GenerateDataKey'], [props.key.keyArn]);
   const ledger = [
@@ -273,10 +291,22 @@ function statementsFor(props: WorkflowsProps, resources: GrantResources): Record
         ];
   const stores =
     props.stores.length === 0 ? [] : [...readStores, allow(['cloudfront-keyvaluestore:UpdateKeys'], props.stores)];
+  const { webAclName } = resources;
+  // The revoker makes a further set when one is full, all under one name.
   const ipSets =
-    props.ipSets === undefined || props.ipSets.length === 0
+    webAclName === null
       ? []
-      : [allow(['wafv2:GetIPSet', 'wafv2:UpdateIPSet'], props.ipSets)];
+      : [
+          allow(['wafv2:ListIPSets', 'wafv2:ListRuleGroups'], ['*']),
+          allow(
+            ['wafv2:GetIPSet', 'wafv2:UpdateIPSet', 'wafv2:CreateIPSet'],
+            [waf(stack, 'ipset', `${webAclName}-blocked-*`)],
+          ),
+          allow(
+            ['wafv2:GetRuleGroup', 'wafv2:UpdateRuleGroup', 'wafv2:CreateRuleGroup'],
+            [waf(stack, 'rulegroup', `${webAclName}-blocked/*`), waf(stack, 'ipset', `${webAclName}-blocked-*`)],
+          ),
+        ];
   const notify = [allow(['events:PutEvents'], [props.bus.eventBusArn])];
   const keys = [
     ...ledger,

@@ -95,7 +95,8 @@ export function terraformModule(input: TerraformModuleInput): TerraformModule {
           (['IPV4', 'IPV6'] as const).map((version) => [
             `blocked_${version.toLowerCase()}`,
             {
-              name: `${base}-blocked-${version.slice(2).toLowerCase()}`,
+              // The first of the sets, under the name by which the revoker finds it.
+              name: `${base}-blocked-${version.slice(2).toLowerCase()}-1`,
               description: 'Portcullis: addresses blocked by the revoker, written at run time',
               scope: 'CLOUDFRONT',
               ip_address_version: version,

@@ -230,7 +230,9 @@ function behaviourFindings(
         'foreign_function',
         'error',
         `${pattern} has the function ${nameOfArn(foreign)} on ${event}; an event takes one function.`,
-        `Compile it in: put its code in a module and name it in hooks.${event === 'viewer-request' ? 'afterVerdict' : 'viewerResponse'} of the configuration, then take the old function off.`,
+        event === 'viewer-request'
+          ? 'Compile it in: put its code in a module, name it in hooks.before or hooks.after of the configuration, and accept this finding.'
+          : 'Move what it does to a response headers policy or to the origin, then take it off.',
       );
     }
     const lambda = lambdaOn(settings, event);

@@ -2,6 +2,7 @@
 import {
   DescribeKeyValueStoreCommand,
   GetKeyCommand,
+  ListKeysCommand,
   UpdateKeysCommand,
   type CloudFrontKeyValueStoreClient,
 } from '@aws-sdk/client-cloudfront-keyvaluestore';
@@ -9,6 +10,8 @@ import type { ModeRecord } from './state.js';
 
 export interface KeyValues {
   get(key: string): Promise<string | undefined>;
+  /** The pairs, page by page. */
+  pages(): AsyncIterable<readonly (readonly [key: string, value: string])[]>;
   /** Reads and writes until no other writer came between. `change` may be called more than once. */
   update(
     change: () => Promise<{
@@ -34,6 +37,14 @@ export function keyValues(
         if ((error as Error).name === 'ResourceNotFoundException') return undefined;
         throw error;
       }
+    },
+    async *pages() {
+      let next: string | undefined;
+      do {
+        const page = await client.send(new ListKeysCommand({ KvsARN: arn, MaxResults: 50, NextToken: next }));
+        yield (page.Items ?? []).map((item) => [item.Key ?? '', item.Value ?? ''] as const);
+        next = page.NextToken;
+      } while (next !== undefined);
     },
     async update(change) {
       for (let attempt = 1; ; attempt += 1) {

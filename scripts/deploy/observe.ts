@@ -20,6 +20,7 @@ import { DeployError } from './errors.js';
 import { sha256 } from './hashes.js';
 import { modeOf, type KeyValues } from './key-values.js';
 import { behavioursOf } from './paths.js';
+import { testKeyId } from './test-key.js';
 import type {
   DesiredState,
   ModeRecord,
@@ -161,20 +162,43 @@ async function readStore(access: ReadAccess, desired: ReadDesired): Promise<Obse
   if (!store) return undefined;
   const arn = store.ARN as string;
   const ready = store.Status === 'READY';
-  const modes: ModeRecord[] = [];
-  let keyRecords: number | undefined;
-  if (ready) {
-    const values = access.keyValues(arn);
-    if (desired.keyRecords.length > 0) keyRecords = 0;
-    for (const key of ['m:', ...desired.keyRecords]) {
-      const value = await values.get(key);
-      if (value === undefined) continue;
-      if (key !== 'm:') keyRecords = (keyRecords ?? 0) + 1;
-      const mode = modeOf(key, value);
-      if (mode) modes.push(mode);
+  const { keyRecords, modes } = ready
+    ? await readRecords(access.keyValues(arn), desired)
+    : { keyRecords: undefined, modes: [] };
+  return { name: desired.storeName, arn, ready, keyRecords, modes };
+}
+
+/** A store full of revocations is not read whole for this. */
+const recordPages = 20;
+
+/** How many key records there are, and what records say about the mode. Values stay here: they may be keys. */
+async function readRecords(
+  values: KeyValues,
+  desired: ReadDesired,
+): Promise<{ keyRecords: number | undefined; modes: ModeRecord[] }> {
+  const found: [key: string, value: string][] = [];
+  let whole = desired.keyRecords.length > 0;
+  for (const key of ['m:', ...desired.keyRecords]) {
+    const value = await values.get(key);
+    if (value !== undefined) found.push([key, value]);
+  }
+  if (desired.keyRecords.length === 0) {
+    let pages = 0;
+    whole = true;
+    for await (const page of values.pages()) {
+      pages += 1;
+      for (const [key, value] of page) if (key.startsWith('k:') && key !== `k:${testKeyId}`) found.push([key, value]);
+      if (pages === recordPages) {
+        whole = false;
+        break;
+      }
     }
   }
-  return { name: desired.storeName, arn, ready, keyRecords, modes };
+  const keys = found.filter(([key]) => key !== 'm:').length;
+  return {
+    keyRecords: keys > 0 || whole ? keys : undefined,
+    modes: found.flatMap(([key, value]) => modeOf(key, value) ?? []),
+  };
 }
 
 async function ownPolicies(client: CloudFrontClient, prefix: string): Promise<Map<string, OriginRequestPolicyConfig>> {

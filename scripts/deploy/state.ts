@@ -160,7 +160,7 @@ export interface ObservedStore {
   readonly name: string;
   readonly arn: string;
   readonly ready: boolean;
-  /** How many of the configured key records it holds; undefined where none is configured or it is not ready. */
+  /** Key records in it, the deployment's own aside; undefined where it is not ready, or too large to be read for this. */
   readonly keyRecords: number | undefined;
   readonly modes: readonly ModeRecord[];
 }

@@ -28,6 +28,8 @@ export interface TestCaseInput {
   readonly format: 'cat' | 'jwt';
   readonly issuer: string | null;
   readonly audience?: string | undefined;
+  /** Sent with every test request. */
+  readonly requestHeaders?: Readonly<Record<string, string>> | undefined;
   /** The CloudFront headers that the compiled features read: which claims can be tried. */
   readonly headers: readonly string[];
   readonly now: () => number;
@@ -82,10 +84,10 @@ export async function testSuite(input: TestCaseInput): Promise<TestSuite> {
   const signer = signerAt(now);
   const at = (seconds: number): Date => new Date(now() + seconds * 1000);
   const policy = (more: Partial<Policy> = {}): Policy =>
-    ({ paths: { prefix: folder }, expiresAt: at(600), ...more }) as Policy;
+    ({ paths: { prefix: folder }, expiresAt: at(600), notBefore: 'now', subject: input.key.kid, ...more }) as Policy;
   const requests: TestRequest[] = [];
   const add = (name: string, token: string | undefined, expect: TestExpectation, headers = {}): void => {
-    requests.push({ name, ...placed(contentPath, token, placement, headers), expect });
+    requests.push({ name, ...placed(contentPath, token, placement, { ...input.requestHeaders, ...headers }), expect });
   };
 
   const valid = await signer.sign(policy());

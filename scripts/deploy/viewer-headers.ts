@@ -13,7 +13,7 @@ const headersOfFeature: Readonly<Record<string, readonly string[]>> = {
   catgeoiso3166: ['CloudFront-Viewer-Country', 'CloudFront-Viewer-Country-Region'],
   catnip: ['CloudFront-Viewer-ASN'],
   geohash: ['CloudFront-Viewer-Latitude', 'CloudFront-Viewer-Longitude'],
-  catgeocoord: ['CloudFront-Viewer-Latitude', 'CloudFront-Viewer-Longitude'],
+  tlsKeyLookup: ['CloudFront-Viewer-Cert-SHA256'],
   catalpn: ['CloudFront-Viewer-Http-Version', 'CloudFront-Viewer-TLS'],
   blackout: [
     'CloudFront-Viewer-Country',
