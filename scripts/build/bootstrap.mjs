@@ -69,6 +69,7 @@ async function buildCommandLine() {
     rmSync(cliFolder, { recursive: true, force: true });
     mkdirSync(join(root, 'dist'), { recursive: true });
     cpSync(made, cliFolder, { recursive: true });
+    chmodSync(cliFolder, 0o755);
   } finally {
     rmSync(made, { recursive: true, force: true });
   }

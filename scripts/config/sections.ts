@@ -4,23 +4,21 @@ import type { WafConfigInput } from '../../waf-rules/config.js';
 import { placementsOf } from '../build/plan.js';
 import type { LoadedConfig } from './load.js';
 
-// What the functions' words say of tokens holds in every part, unless its own section says otherwise. Where there is no
-// file, each part keeps its own defaults.
+// What the configuration says of placements and public paths holds in every part, unless the part's own section says
+// otherwise. Where it says nothing, each part keeps its own defaults: WAF cannot watch every place at once.
 
 /** The `waf` section, placements and public paths of the functions filled in. */
-export function wafSection({ file, config, input }: LoadedConfig): WafConfigInput {
-  if (file === undefined) return {};
+export function wafSection({ config, input }: LoadedConfig): WafConfigInput {
   return {
-    placements: placementsOf(config) as NonNullable<WafConfigInput['placements']>,
+    ...(config.placements ? { placements: placementsOf(config) as NonNullable<WafConfigInput['placements']> } : {}),
     ...(config.publicPaths ? { publicPaths: [...config.publicPaths] } : {}),
     ...input.waf,
   };
 }
 
 /** The `detection` section, placements and public paths of the functions filled in. */
-export function detectionSection({ file, config, input }: LoadedConfig): DetectionConfigInput {
-  if (file === undefined) return {};
-  const placements = placementsOf(config).flatMap((placement) => {
+export function detectionSection({ config, input }: LoadedConfig): DetectionConfigInput {
+  const placements = (config.placements ? placementsOf(config) : []).flatMap((placement) => {
     // Logs never show Authorization.
     if (placement.kind === 'authorization') return [];
     return [placement.kind === 'pathParameter' ? { ...placement, kind: 'path-parameter' as const } : placement];
