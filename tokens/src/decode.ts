@@ -1,5 +1,5 @@
 import { idText } from './core/gate.js';
-import type { ParsedToken } from './core/token.js';
+import type { ParsedToken } from './core-bridge.js';
 import { claimOf, readableClaims } from './readable-claims.js';
 import { parseTokenText } from './signature.js';
 

@@ -1,13 +1,12 @@
-import { evaluate } from './core/evaluate.js';
+import { evaluateWithCore, isReadablePath, type EventRequest, type Facts, type ParsedToken } from './core-bridge.js';
 import type { Reason } from './core/reasons.js';
-import { headerText, type EventRequest } from './core/request.js';
-import type { ParsedToken } from './core/token.js';
+import { headerText } from './core/request.js';
 import { describeToken, type DecodedToken } from './decode.js';
 import { TokensError } from './errors.js';
 import { keyIdText } from './keys.js';
 import { claimOf, nameOfClaim } from './readable-claims.js';
-import { eventRequest, requestFacts, type ViewerRequest } from './request-facts.js';
-import { parseTokenText, signatureCheck } from './signature.js';
+import { eventRequest, type ViewerRequest } from './request-facts.js';
+import { digestText, parseTokenText, signatureCheck } from './signature.js';
 import { evaluationPolicy, type VerifyPolicy } from './verify.js';
 
 /** One check, and what it came to. */
@@ -91,19 +90,21 @@ export async function explain(text: string, options: ExplainOptions = {}): Promi
   ];
   const now = (options.clock ?? Date.now)() / 1000;
   const event = options.request ? eventRequest(options.request) : undefined;
-  let facts;
-  try {
-    facts = requestFacts(event ?? eventRequest({ url: '/' }), options.request?.address ?? '', now);
-  } catch {
+  const readable = event === undefined || isReadablePath(event.uri);
+  if (!readable) {
     checks.push({
       check: 'path',
       holds: false,
       reason: 'ambiguous_path',
-      actual: event?.uri,
+      actual: event.uri,
       message: 'The path can be read in more than one way, and is refused before any token.',
     });
-    facts = requestFacts(eventRequest({ url: '/' }), '', now);
   }
+  const facts: Facts = {
+    event: event && readable ? event : eventRequest({ url: '/' }),
+    address: options.request?.address ?? '',
+    now,
+  };
   const required = options.requiredClaims?.find((name) => described.claims[name] === undefined);
   if (required !== undefined)
     checks.push({
@@ -192,12 +193,7 @@ async function keyChecks(token: ParsedToken, options: ExplainOptions): Promise<E
 }
 
 /** One claim by itself, so that a malformed one does not hide what the others come to. */
-function claimReason(
-  token: ParsedToken,
-  key: string,
-  facts: ReturnType<typeof requestFacts>,
-  options: ExplainOptions,
-): Reason | undefined {
+function claimReason(token: ParsedToken, key: string, facts: Facts, options: ExplainOptions): Reason | undefined {
   const name = nameOfClaim(key);
   // A catpor may stand on the value of another claim.
   const needed = name === 'catpor' ? ['catpor', 'jti', 'sub', 'sid'] : [name];
@@ -206,7 +202,9 @@ function claimReason(
   );
   try {
     const { requiredClaims: _, ...policy } = evaluationPolicy({ keys: [], ...options });
-    return evaluate({ claims, jwt: token.jwt }, facts, policy).find(({ label }) => nameOfClaim(label) === name)?.reason;
+    return evaluateWithCore(claims, token.jwt, facts, policy, digestText).find(
+      ({ label }) => nameOfClaim(label) === name,
+    )?.reason;
   } catch (thrown) {
     return typeof thrown === 'string' ? (thrown as Reason) : 'invalid_claim';
   }

@@ -1,6 +1,6 @@
 import { decodeBase64url } from './base64url.js';
 import type { Reason } from './core/reasons.js';
-import type { ParsedToken } from './core/token.js';
+import type { ParsedToken } from './core-bridge.js';
 import { keyIdText, type VerificationKey } from './keys.js';
 import { signatureCheck, SignatureError } from './signature.js';
 
@@ -37,8 +37,7 @@ export async function verifyJws(text: string, keys: readonly VerificationKey[]):
     kid: kid ?? '',
     claims: {},
     signed: [`${head}.${body}`],
-    signature: signature as Buffer,
-    payload: payload as Buffer,
+    signature,
   };
   for (const key of fitting) {
     const check = await signatureCheck(key);

@@ -1,7 +1,7 @@
 import { encodeBase64url } from './base64url.js';
 import type { CborTagged, CborValue } from './core/cbor.js';
 import { claimLabels } from './claims.js';
-import type { ParsedToken } from './core/token.js';
+import type { ParsedToken } from './core-bridge.js';
 import { formatNetwork } from './networks.js';
 
 const components = ['scheme', 'host', 'port', 'path', 'query', 'parent', 'filename', 'stem', 'extension'];

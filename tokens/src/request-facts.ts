@@ -1,9 +1,6 @@
-import type { RequestFacts } from './core/evaluate.js';
 import type { EventRequest, EventValue } from './core/request.js';
-import { normalisePath } from './core/uri.js';
 import { splitUrl, type Placement } from './placement.js';
 import type { Placements } from './core/placement.js';
-import { digestText } from './signature.js';
 
 /** A viewer's request, as the edge sees it. */
 export interface ViewerRequest {
@@ -66,18 +63,6 @@ export function withParameters(event: EventRequest): EventRequest {
   }
   delete event.headers['cookie'];
   return event;
-}
-
-/** Facts for one evaluation. */
-export function requestFacts(event: EventRequest, address: string, now: number, unknown: number[] = []): RequestFacts {
-  return {
-    request: event,
-    path: normalisePath(event.uri),
-    now,
-    address,
-    host: { digest: digestText as (text: string) => Buffer, random: Math.random },
-    unknown,
-  };
 }
 
 /** The evaluator's own form of the configured placements. */

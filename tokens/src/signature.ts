@@ -1,6 +1,5 @@
-import { parseToken } from './core/gate.js';
 import type { Reason } from './core/reasons.js';
-import type { ParsedToken } from './core/token.js';
+import { parseWithCore, type ParsedToken } from './core-bridge.js';
 import { importHmac, nodeCrypto, synchronousHmac, webCryptoParameters } from './crypto-backend.js';
 import { TokensError } from './errors.js';
 import { importAsymmetricKey, keyIdText, secretOf, type HmacKey, type VerificationKey } from './keys.js';
@@ -13,7 +12,7 @@ export class SignatureError extends TokensError {
 }
 
 /** Checks one token's MAC or signature; at once where the runtime can, else as a promise. */
-export type SignatureCheck = (token: ParsedToken) => boolean | Promise<boolean>;
+export type SignatureCheck = (token: Pick<ParsedToken, 'signed' | 'signature'>) => boolean | Promise<boolean>;
 
 const checks = new WeakMap<object, SignatureCheck | Promise<SignatureCheck>>();
 
@@ -111,7 +110,7 @@ export async function checkToken(text: string, keys: readonly VerificationKey[])
  */
 export function parseTokenText(text: string): ParsedToken {
   try {
-    return parseToken(text);
+    return parseWithCore(text);
   } catch (thrown) {
     // The core throws a bare reason, or something else for what it need not name.
     const reason = typeof thrown === 'string' ? (thrown as Reason) : 'malformed_token';

@@ -1,7 +1,12 @@
-import { decide } from './core/gate.js';
-import { evaluate, type EvaluationPolicy } from './core/evaluate.js';
+import {
+  decideWithCore,
+  evaluateWithCore,
+  isReadablePath,
+  type EvaluationPolicy,
+  type ParsedToken,
+  type Rejection,
+} from './core-bridge.js';
 import type { Reason } from './core/reasons.js';
-import type { ParsedToken } from './core/token.js';
 import { encodeBase64url } from './base64url.js';
 import { describeToken, type DecodedToken } from './decode.js';
 import { claimLabels } from './claims.js';
@@ -9,7 +14,7 @@ import { PolicyError, TokensError } from './errors.js';
 import { keyIdText, secretOf, type VerificationKey } from './keys.js';
 import type { Placement } from './placement.js';
 import { nameOfClaim } from './readable-claims.js';
-import { eventRequest, placementsToFind, requestFacts, withParameters, type ViewerRequest } from './request-facts.js';
+import { eventRequest, placementsToFind, withParameters, type ViewerRequest } from './request-facts.js';
 import { checkToken, digestText, joined, signatureCheck, SignatureError } from './signature.js';
 import { synchronousHmac } from './crypto-backend.js';
 
@@ -126,31 +131,31 @@ function checkEntitlement(token: ParsedToken, options: VerifyOptions, described:
   }
 }
 
-function rejections(token: ParsedToken, options: VerifyOptions, now: number): ReturnType<typeof evaluate> {
-  if (options.request) {
-    const event = eventRequest(options.request);
-    return evaluate(
-      token,
-      pathChecked(() => requestFacts(event, options.request?.address ?? '', now)),
-      evaluationPolicy(options),
+function rejections(token: ParsedToken, options: VerifyOptions, now: number): readonly Rejection[] {
+  const { request } = options;
+  const policy = evaluationPolicy(options);
+  if (request) {
+    const event = eventRequest(request);
+    if (!isReadablePath(event.uri))
+      throw new VerificationError('ambiguous_path', 'The path can be read in more than one way.');
+    return evaluateWithCore(
+      token.claims,
+      token.jwt,
+      { event, address: request.address ?? '', now },
+      policy,
+      digestText,
     );
   }
   const claims = Object.fromEntries(
     Object.entries(token.claims).filter(([key]) => ownClaims.includes(nameOfClaim(key))),
   );
-  return evaluate(
-    { claims, jwt: token.jwt },
-    requestFacts(eventRequest({ url: '/' }), '', now),
-    evaluationPolicy(options),
+  return evaluateWithCore(
+    claims,
+    token.jwt,
+    { event: eventRequest({ url: '/' }), address: '', now },
+    policy,
+    digestText,
   );
-}
-
-function pathChecked<T>(make: () => T): T {
-  try {
-    return make();
-  } catch {
-    throw new VerificationError('ambiguous_path', 'The path can be read in more than one way.');
-  }
 }
 
 function labelOf(name: string): number {
@@ -216,7 +221,7 @@ export async function verifyRequest(request: ViewerRequest, options: VerifyReque
   const byId = new Map(keys.map((key) => [key.kid === undefined ? '' : keyIdText(key.kid), key]));
   const event = withParameters(eventRequest(request));
   let checking: EntitledKey | undefined;
-  const verdict = await decide(
+  const verdict = await decideWithCore(
     event,
     request.address ?? '',
     {
@@ -247,7 +252,7 @@ export async function verifyRequest(request: ViewerRequest, options: VerifyReque
     },
   );
   return {
-    reason: verdict.reason === '' ? undefined : verdict.reason,
+    reason: verdict.reason,
     token: verdict.token ? describeToken(verdict.token) : undefined,
     rejections: verdict.rejections.map(({ label, reason }) => ({ claim: nameOfClaim(label), reason })),
     path: verdict.path,

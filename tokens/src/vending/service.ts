@@ -2,7 +2,7 @@ import { encodeBase64url } from '../base64url.js';
 import type { Reason } from '../core/reasons.js';
 import { normalisePath } from '../core/uri.js';
 import { idText } from '../core/gate.js';
-import type { ParsedToken } from '../core/token.js';
+import type { ParsedToken } from '../core-bridge.js';
 import { durationSeconds, type Duration } from '../duration.js';
 import { TokensError } from '../errors.js';
 import type { VerificationKey } from '../keys.js';
