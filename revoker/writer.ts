@@ -102,9 +102,7 @@ export function createRevoker(options: RevokerOptions): Revoker {
   function submit(request: Request, key: string, by: string): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       waiting.push({ request, key, by, resolve, reject });
-      running ??= drain().finally(() => {
-        running = undefined;
-      });
+      running ??= drain();
     });
   }
 
@@ -119,6 +117,8 @@ export function createRevoker(options: RevokerOptions): Revoker {
         for (const pending of round) pending.reject(error);
       }
     }
+    // In the same turn as the check above: a call between the two would wait for ever.
+    running = undefined;
   }
 
   /** The next requests, none of them about the same entry: those keep their order over several rounds. */
@@ -379,10 +379,14 @@ export async function reconcile(options: {
   const at = Math.floor((options.now ?? Date.now)() / 1000);
   const jobs = await ledger.jobs();
   const failed: Record<string, string> = {};
+  const isUnknown = (name: string): boolean => !targets.some((target) => target.name === name);
   const confirmed = new Map<string, Set<string>>();
   await Promise.all(
     targets.map(async (target) => {
-      const mine = jobs.filter((job) => target.name in job.pending);
+      // Work for a target of an unknown name, perhaps a store that was renamed, is done for every store.
+      const mine = jobs.filter(
+        (job) => target.name in job.pending || (target.kind === 'store' && Object.keys(job.pending).some(isUnknown)),
+      );
       if (mine.length === 0) return;
       const refs = new Map(mine.flatMap((job) => job.refs).map((ref) => [entryKey(ref), ref]));
       const job: Job = {
@@ -410,7 +414,7 @@ export async function reconcile(options: {
     const open = Object.keys(job.pending).filter((name) => !confirmed.get(name)?.has(job.id));
     if (job.leaseUntil > at) continue;
     // Targets that no longer exist have nothing left to wait for.
-    const waitingFor = open.filter((name) => targets.some((target) => target.name === name));
+    const waitingFor = open.filter((name) => !isUnknown(name));
     if (waitingFor.length === 0) {
       await ledger.deleteJob(job.id);
       finished += 1;

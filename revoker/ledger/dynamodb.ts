@@ -31,6 +31,7 @@ import type { AuditLine, Job, Ledger, LedgerRecord, RecordKind } from './ledger.
  *   JOB            <job id>       announced work
  *   R#<kind>       <id>           keys, blackouts, modes, schedules
  *   AUDIT          <time>#<nonce> what was done to those
+ *   TURN           <store>        which writer goes first where several conflict
  */
 
 export interface DynamoLedgerOptions {
@@ -351,6 +352,38 @@ export function createDynamoLedger(options: DynamoLedgerOptions): Ledger {
           },
         }),
       );
+    },
+    async takeTurn(name, owner, until) {
+      try {
+        await documents.send(
+          new PutCommand({
+            TableName: table,
+            Item: { pk: 'TURN', sk: name, owner, until, ttl: Math.ceil(until) + 3600 },
+            ConditionExpression: 'attribute_not_exists(pk) OR #until < :now OR #owner = :owner',
+            ExpressionAttributeNames: { '#until': 'until', '#owner': 'owner' },
+            ExpressionAttributeValues: { ':now': Date.now() / 1000, ':owner': owner },
+          }),
+        );
+        return true;
+      } catch (error) {
+        if ((error as Error).name === 'ConditionalCheckFailedException') return false;
+        throw error;
+      }
+    },
+    async endTurn(name, owner) {
+      try {
+        await documents.send(
+          new DeleteCommand({
+            TableName: table,
+            Key: { pk: 'TURN', sk: name },
+            ConditionExpression: '#owner = :owner',
+            ExpressionAttributeNames: { '#owner': 'owner' },
+            ExpressionAttributeValues: { ':owner': owner },
+          }),
+        );
+      } catch (error) {
+        if ((error as Error).name !== 'ConditionalCheckFailedException') throw error;
+      }
     },
     async auditLines(limit) {
       const lines: AuditLine[] = [];

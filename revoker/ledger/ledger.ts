@@ -67,6 +67,12 @@ export interface Ledger {
   putRecord(record: LedgerRecord): Promise<boolean>;
   deleteRecord(kind: RecordKind, id: string, version: number): Promise<boolean>;
   audit(line: AuditLine): Promise<void>;
+  /**
+   * Takes a turn that others wait for, until `until` (epoch seconds) at the latest; false while somebody else has it. It
+   * saves work and guards nothing: whoever waits too long goes ahead.
+   */
+  takeTurn(name: string, owner: string, until: number): Promise<boolean>;
+  endTurn(name: string, owner: string): Promise<void>;
   /** The latest lines, newest first. */
   auditLines(limit: number): Promise<AuditLine[]>;
 }

@@ -9,6 +9,7 @@ export function createMemoryLedger(): Ledger {
   const jobs = new Map<string, Job>();
   const records = new Map<string, LedgerRecord>();
   const audit: AuditLine[] = [];
+  const turns = new Map<string, { readonly owner: string; readonly until: number }>();
   const recordKey = (kind: string, id: string): string => `${kind}\n${id}`;
 
   function set(entry: LedgerEntry): void {
@@ -78,6 +79,16 @@ export function createMemoryLedger(): Ledger {
     },
     audit(line) {
       audit.push(line);
+      return Promise.resolve();
+    },
+    takeTurn(name, owner, until) {
+      const turn = turns.get(name);
+      if (turn && turn.owner !== owner && turn.until > Date.now() / 1000) return Promise.resolve(false);
+      turns.set(name, { owner, until });
+      return Promise.resolve(true);
+    },
+    endTurn(name, owner) {
+      if (turns.get(name)?.owner === owner) turns.delete(name);
       return Promise.resolve();
     },
     auditLines: (limit) => Promise.resolve(audit.slice(-limit).reverse()),

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { RevokerError } from '../errors.js';
 import { bucketEntryOf, edgePlace, isActive } from '../ledger/entry.js';
@@ -45,6 +46,11 @@ const storePassBuckets = 256;
 const parallelReads = 16;
 const maxRefusals = 400;
 const maxOutages = 8;
+/** A turn ends by itself after so long, should its writer have died. */
+const turnSeconds = 20;
+/** Some 20 seconds of waiting for a turn. */
+const turnWaits = 80;
+const turnWaitMilliseconds = 250;
 /** Answers in a row that may mean a stale ETag or a wrong batch. */
 const maxDoubts = 20;
 
@@ -60,55 +66,98 @@ export async function projectToStore(
   task: ProjectionTask,
   options: ProjectionOptions,
 ): Promise<ProjectionResult> {
-  const { random = Math.random, sleep = pause } = options;
+  const owner = randomUUID();
+  const progress: Progress = { done: 0, updates: 0, refusals: 0, outages: 0, doubts: 0 };
+  try {
+    return await project(store, task, options, progress, owner);
+  } finally {
+    // Only a writer that met a conflict has taken a turn.
+    if (progress.refusals > 0) await options.ledger.endTurn(store.name, owner).catch(() => undefined);
+  }
+}
+
+interface Progress {
+  done: number;
+  updates: number;
+  refusals: number;
+  outages: number;
+  doubts: number;
+}
+
+async function project(
+  store: KeyValueStore,
+  task: ProjectionTask,
+  options: ProjectionOptions,
+  progress: Progress,
+  owner: string,
+): Promise<ProjectionResult> {
   const units: Unit[] = [
     ...[...new Set(task.buckets)].map((bucket): Unit => ({ kind: 'bucket', bucket })),
     ...[...new Set(task.keys ?? [])].map((key): Unit => ({ kind: 'key', key })),
   ];
-  let done = 0;
-  let updates = 0;
-  let refusals = 0;
-  let outages = 0;
-  let doubts = 0;
   let description: StoreDescription | undefined;
   let source: Source | undefined;
-
-  while (done < units.length || description === undefined) {
+  while (progress.done < units.length || description === undefined) {
     try {
       description ??= await store.describe();
-      source ??= await openSource(store, units.slice(done), task.compare ?? false, refusals, options);
-      const batch = await nextBatch(units, done, source);
+      source ??= await openSource(store, units.slice(progress.done), task.compare ?? false, progress.refusals, options);
+      const batch = await nextBatch(units, progress.done, source);
       if (batch.puts.size + batch.deletes.length > 0) {
         description = await store.update(batch, description.etag);
-        updates += 1;
+        progress.updates += 1;
       }
-      task.onProgress?.(batch.end - done);
-      done = batch.end;
-      outages = 0;
-      doubts = 0;
+      task.onProgress?.(batch.end - progress.done);
+      progress.done = batch.end;
+      progress.outages = 0;
+      progress.doubts = 0;
     } catch (error) {
-      if (error instanceof StaleStore) {
-        refusals += 1;
-        doubts = error.doubtful ? doubts + 1 : 0;
-      } else if (error instanceof RevokerError && error.code === 'store_unavailable') outages += 1;
-      else throw error;
-      if (refusals > maxRefusals || outages > maxOutages || doubts > maxDoubts) {
-        throw new RevokerError(
-          'store_unavailable',
-          `Store ${store.name} takes no writes: ${String((error as Error).cause ?? error)}`,
-          {
-            cause: error,
-            hint: 'The ledger has the change; portcullis revocations reconcile carries it to the store later.',
-          },
-        );
-      }
+      count(progress, error, store);
       description = undefined;
       source = undefined;
-      const step = error instanceof StaleStore ? Math.min(2000, 25 * 2 ** Math.min(refusals, 7)) : 200 * 2 ** outages;
-      await sleep(random() * step);
+      await beforeNextAttempt(store, options, progress, owner, error);
     }
   }
-  return { updates, conflicts: refusals, store: description };
+  return { updates: progress.updates, conflicts: progress.refusals, store: description };
+}
+
+/** Takes note of a failure that another attempt may cure; throws what none can. */
+function count(progress: Progress, error: unknown, store: KeyValueStore): void {
+  if (error instanceof StaleStore) {
+    progress.refusals += 1;
+    progress.doubts = error.doubtful ? progress.doubts + 1 : 0;
+  } else if (error instanceof RevokerError && error.code === 'store_unavailable') progress.outages += 1;
+  else throw error;
+  const { refusals, outages, doubts } = progress;
+  if (refusals <= maxRefusals && outages <= maxOutages && doubts <= maxDoubts) return;
+  const cause = (error as Error).cause ?? error;
+  const why = cause instanceof Error ? cause.message : String(cause);
+  throw new RevokerError('store_unavailable', `Store ${store.name} takes no writes: ${why}`, {
+    cause: error,
+    hint: 'The ledger has the change; portcullis revocations reconcile carries it to the store later.',
+  });
+}
+
+/**
+ * Waits a random time. After a conflict the writers take turns, for a refused attempt has read the ledger for nothing;
+ * who has waited long enough goes ahead all the same, since the ETag alone keeps the store right.
+ */
+async function beforeNextAttempt(
+  store: KeyValueStore,
+  options: ProjectionOptions,
+  { refusals, outages }: Progress,
+  owner: string,
+  error: unknown,
+): Promise<void> {
+  const { random = Math.random, sleep = pause } = options;
+  if (!(error instanceof StaleStore)) {
+    await sleep(random() * 200 * 2 ** outages);
+    return;
+  }
+  await sleep(random() * Math.min(500, 25 * 2 ** Math.min(refusals, 5)));
+  for (let wait = 0; wait < turnWaits; wait += 1) {
+    if (await options.ledger.takeTurn(store.name, owner, Date.now() / 1000 + turnSeconds)) return;
+    await sleep(random() * 2 * turnWaitMilliseconds);
+  }
 }
 
 type Unit = { readonly kind: 'bucket'; readonly bucket: number } | { readonly kind: 'key'; readonly key: string };

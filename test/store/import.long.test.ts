@@ -69,7 +69,7 @@ async function missingAfterReconcile(fixture: StoreFixture): Promise<{ recorded:
 }
 
 async function realTimeFixture(): Promise<StoreFixture> {
-  const fixture = await storeFixture({ database: true });
+  const fixture = await storeFixture({ database: true, name: 'local' });
   // The processes under test use the real clock.
   fixture.clock.seconds = Math.floor(Date.now() / 1000);
   return fixture;

@@ -32,7 +32,11 @@ export interface StoreFixture {
 }
 
 export async function storeFixture(
-  options: Partial<KvsApiOptions> & { readonly database?: boolean; readonly chunkSize?: number } = {},
+  options: Partial<KvsApiOptions> & {
+    readonly database?: boolean;
+    readonly chunkSize?: number;
+    readonly name?: string;
+  } = {},
 ): Promise<StoreFixture> {
   const storage = memoryStorage();
   const api = await createKvsApi({ storage, arn, ...options });
@@ -47,7 +51,7 @@ export async function storeFixture(
   function writer(): { revoker: Revoker; store: KeyValueStore; target: Target } {
     const client = createKvsClient({ endpoint: api.endpoint });
     clients.push(client);
-    const store = createKeyValueStore({ client, arn, name: 'main' });
+    const store = createKeyValueStore({ client, arn, name: options.name ?? 'main' });
     const source = (key: string): Promise<string | null> => Promise.resolve(records.get(key) ?? null);
     const target = storeTarget(store, { ledger, now, records: source });
     const chunk = options.chunkSize === undefined ? {} : { chunkSize: options.chunkSize };
