@@ -163,7 +163,7 @@ export function groupContent(
 /** Compares a rule set with what is there. */
 export function planChanges(set: RuleSet, published: Published, stageOf: StageOf, record: RolloutRecord): Plan {
   const changes: Change[] = [];
-  const remarks: string[] = [];
+  const remarks: string[] = [...set.remarks];
   for (const ipSet of set.ipSets) {
     if (published.ipSets.has(ipSet.name)) continue;
     const size = ipSet.addresses ? `${ipSet.addresses.length} ranges` : 'empty, filled by revocation';

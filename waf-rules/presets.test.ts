@@ -429,6 +429,13 @@ describe('variants', () => {
     expect(() => buildRuleSet(wrong as WafConfigInput)).toThrowError(expect.objectContaining({ code }));
   });
 
+  test('with every placement configured, rate limits that do not fit are left out and named', () => {
+    const set = buildRuleSet({ ...config, preset: 'vod', rates: {} });
+    expect(toApiRules(set, () => 'enforce').filter((rule) => rule.Statement?.RateBasedStatement).length).toBe(10);
+    expect(set.remarks).toEqual([expect.stringContaining('rate-token-authorization is left out')]);
+    expect(buildRuleSet({ preset: 'vod' }).remarks).toEqual([]);
+  });
+
   test('every message names the path and what was expected', () => {
     expect(() => buildRuleSet({ countries: { block: ['usa'] } })).toThrowError(
       /waf\.countries\.block\.0: expected an ISO 3166-1/,

@@ -3,6 +3,7 @@ import { shortDigest } from './canonical.js';
 import { capacityOf } from './capacity.js';
 import { parseWafConfig, type WafConfigInput } from './config.js';
 import { WafRulesError } from './errors.js';
+import { ruleLimits } from './limits.js';
 import { dataProtectionsOf, loggingOf, tokenCarriers } from './logging.js';
 import {
   bodyKey,
@@ -101,6 +102,7 @@ export function ruleSetOf(settings: WafSettings): RuleSet {
     firstPriority: settings.firstPriority,
     ceiling: settings.ceiling,
     observeOnly: settings.preset === 'observe',
+    remarks: [],
   });
   const probe: RuleGroupDefinition = { name: 'probe', capacity: 0, rules: hygieneDefinitions, keeper: 'content' };
   const content = toApiGroupRules(probe, draft([], []));
@@ -111,7 +113,7 @@ export function ruleSetOf(settings: WafSettings): RuleSet {
     name: `${settings.name}-hygiene-${shortDigest([content, settings.cors])}`,
     capacity: capacityOf(content).wcu,
   };
-  const rules = [
+  const { rules, remarks } = fitRateLimits([
     clientWafHeaders(),
     ...exceptionRules(settings),
     groupDefinition(blocked, 'blocked', 'Addresses and networks cut off by revocation.'),
@@ -123,8 +125,8 @@ export function ruleSetOf(settings: WafSettings): RuleSet {
     ...mintRules(settings),
     ...challengeRules(settings),
     ...rateRules(settings),
-  ];
-  const set = draft(rules, [blocked, hygiene]);
+  ]);
+  const set: RuleSet = { ...draft(rules, [blocked, hygiene]), remarks };
   validateRuleSet(set);
   const total = ruleSetCapacity(set).wcu;
   if (total > settings.ceiling) {
@@ -136,6 +138,31 @@ export function ruleSetOf(settings: WafSettings): RuleSet {
     );
   }
   return set;
+}
+
+/** Rate limits that go first where the ten of an ACL do not suffice, least missed first. */
+const dispensable = [
+  'rate-token-authorization',
+  'rate-token-common-access-token',
+  'mint-rate-agent',
+  'rate-listed-network',
+] as const;
+
+/** Keeps to AWS's ten rate limits per ACL; what is left out is said, never silent. */
+function fitRateLimits(rules: readonly RuleDefinition[]): { rules: RuleDefinition[]; remarks: string[] } {
+  const kept = [...rules];
+  const remarks: string[] = [];
+  const count = (): number => kept.filter((rule) => rule.statement.RateBasedStatement).length;
+  for (const id of dispensable) {
+    if (count() <= ruleLimits.rateBasedPerAcl) break;
+    const at = kept.findIndex((rule) => rule.id === id);
+    if (at < 0) continue;
+    kept.splice(at, 1);
+    remarks.push(
+      `${id} is left out: a web ACL takes ${ruleLimits.rateBasedPerAcl} rate limits. Turn off another (waf.rates, waf.mint) to have it.`,
+    );
+  }
+  return { rules: kept, remarks };
 }
 
 function bodiesFor(rules: readonly RuleDefinition[]): Record<string, CustomResponseBody> {

@@ -78,6 +78,8 @@ export interface RuleSet {
   readonly ceiling: number;
   /** Rules never leave the count stage. */
   readonly observeOnly: boolean;
+  /** What the person who reads a plan should know of how the set was put together. */
+  readonly remarks: readonly string[];
 }
 
 /** A rule's stage: it counts what it would do, or does it. */

@@ -67,6 +67,9 @@ export function tokenPlaceFilled(placement: WafPlacement): Statement[] {
   }
 }
 
+/** Tells two placements of one kind apart; the default name goes without saying. */
+const suffixOf = (name: string): string => (name === 'CAT' ? '' : `-${name}`);
+
 /**
  * What a rate limit per token counts by. The value is hashed before it becomes a key, because WAF logs the first 32
  * characters of string keys (logging-fields, `rateBasedRuleList.customValues`).
@@ -75,9 +78,9 @@ export function tokenRateKeys(placement: WafPlacement): { id: string; key: RateB
   const hashed = { TextTransformations: transformations(['SHA256']) };
   switch (placement.kind) {
     case 'query':
-      return [{ id: 'query', key: { QueryArgument: { Name: placement.name, ...hashed } } }];
+      return [{ id: `query${suffixOf(placement.name)}`, key: { QueryArgument: { Name: placement.name, ...hashed } } }];
     case 'cookie':
-      return [{ id: 'cookie', key: { Cookie: { Name: placement.name, ...hashed } } }];
+      return [{ id: `cookie${suffixOf(placement.name)}`, key: { Cookie: { Name: placement.name, ...hashed } } }];
     case 'header':
       return headersOf(placement).map((name) => ({ id: name, key: { Header: { Name: name, ...hashed } } }));
     case 'authorization':

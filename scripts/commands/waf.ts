@@ -131,6 +131,8 @@ async function guarded(cli: Cli, work: () => Promise<void>): Promise<void> {
       );
       throw new CliError(error.code, error.message, { exitCode: usage ? 2 : 1 });
     }
+    const { ConfigError } = await import('../config/errors.js');
+    if (error instanceof ConfigError) throw new CliError('invalid_config', error.message, { exitCode: 2 });
     const { name, message, code } = error as Error & { code?: string };
     if (name === 'CredentialsProviderError' || name === 'TokenProviderError') {
       throw new CliError('no_credentials', `No AWS credentials: ${message}`, {
@@ -167,17 +169,24 @@ function placementOf(text: string): unknown {
   return { kind, ...(value ? { name: value } : {}) };
 }
 
+interface Configured {
+  readonly config: WafConfigInput;
+  /** What files in the configuration are named from. */
+  readonly folder: string;
+}
+
 /** The `waf` section of the configuration file, with the flags on top. */
-async function configOf(cli: Cli, flags: RuleSetFlags): Promise<WafConfigInput> {
+async function configOf(cli: Cli, flags: RuleSetFlags): Promise<Configured> {
   const { loadConfig, wafSection } = await import('../config/index.js');
-  const section = wafSection(await loadConfig(cli.configPath));
-  return {
-    ...section,
+  const loaded = await loadConfig(cli.configPath);
+  const config: WafConfigInput = {
+    ...wafSection(loaded),
     ...(flags.preset === undefined ? {} : { preset: flags.preset as NonNullable<WafConfigInput['preset']> }),
     ...(flags.placement ? { placements: flags.placement.map(placementOf) as WafPlacement[] } : {}),
     ...(flags.protect ? { protectedPaths: flags.protect } : {}),
     ...(flags.mint === undefined ? {} : { mint: { path: flags.mint } }),
   };
+  return { config, folder: loaded.folder };
 }
 
 function endpointOf(flags: { endpoint?: string; local?: boolean }): string | undefined {
@@ -192,19 +201,19 @@ function endpointOf(flags: { endpoint?: string; local?: boolean }): string | und
 
 async function openPublishing(cli: Cli, flags: PublishFlags) {
   const library: Library = await import('../../waf-rules/index.js');
-  const config = await configOf(cli, flags);
+  const { config, folder } = await configOf(cli, flags);
   const set = library.buildRuleSet(config);
   const settings = library.settingsOf(library.parseWafConfig(config));
   const endpoint = endpointOf(flags);
   const client = library.createWafClient(endpoint === undefined ? {} : { endpoint });
   const options: PublishOptions = {
     client,
-    records: library.createFileRollout(resolve(settings.recordFile)),
+    records: library.createFileRollout(resolve(folder, settings.recordFile)),
     start: settings.start,
     by: flags.by ?? `${userInfo().username}@${hostname()}`,
     onStep: (step) => cli.line(step),
   };
-  return { library, set, options, recordFile: settings.recordFile, close: () => client.destroy() };
+  return { library, set, options, close: () => client.destroy() };
 }
 
 async function plan(cli: Cli, flags: PublishFlags): Promise<void> {
@@ -340,7 +349,7 @@ async function simulate(cli: Cli, paths: string[], flags: SimulateFlags): Promis
     });
   }
   const library: Library = await import('../../waf-rules/index.js');
-  const config = await configOf(cli, flags);
+  const { config, folder } = await configOf(cli, flags);
   const set = library.buildRuleSet(config);
   const list = (file: string | undefined) =>
     file === undefined ? undefined : library.parseRangeList(readFileSync(file, 'utf8'));
@@ -350,7 +359,7 @@ async function simulate(cli: Cli, paths: string[], flags: SimulateFlags): Promis
     reputation: list(flags.reputation),
     blocked: list(flags.blocked),
   };
-  const stageOf = flags.stage === 'recorded' ? await recordedStages(library, config, set.name) : undefined;
+  const stageOf = flags.stage === 'recorded' ? await recordedStages(library, { config, folder }, set.name) : undefined;
   const simulator = library.simulatorOf(set, {
     lists: Object.fromEntries(Object.entries(lists).filter(([, ranges]) => ranges !== undefined)),
     ...(stageOf ? { stageOf } : {}),
@@ -378,10 +387,10 @@ async function simulate(cli: Cli, paths: string[], flags: SimulateFlags): Promis
   }
 }
 
-async function recordedStages(library: Library, config: WafConfigInput, name: string) {
+async function recordedStages(library: Library, { config, folder }: Configured, name: string) {
   const { stagesOf } = await import('../../waf-rules/rollout-record.js');
   const settings = library.settingsOf(library.parseWafConfig(config));
-  return stagesOf(await library.createFileRollout(resolve(settings.recordFile)).read(name), settings.start);
+  return stagesOf(await library.createFileRollout(resolve(folder, settings.recordFile)).read(name), settings.start);
 }
 
 function explain(
@@ -464,7 +473,7 @@ interface CapacityFlags extends RuleSetFlags {
 
 async function capacity(cli: Cli, flags: CapacityFlags): Promise<void> {
   const library: Library = await import('../../waf-rules/index.js');
-  const config = await configOf(cli, flags);
+  const { config } = await configOf(cli, flags);
   const configured = config.preset ?? 'live-event';
   const names =
     flags.preset === undefined ? library.presetNames : [flags.preset as (typeof library.presetNames)[number]];
@@ -532,9 +541,9 @@ async function capacity(cli: Cli, flags: CapacityFlags): Promise<void> {
 
 async function rules(cli: Cli, flags: RuleSetFlags): Promise<void> {
   const library: Library = await import('../../waf-rules/index.js');
-  const config = await configOf(cli, flags);
+  const { config, folder } = await configOf(cli, flags);
   const set = library.buildRuleSet(config);
-  const stageOf = await recordedStages(library, config, set.name);
+  const stageOf = await recordedStages(library, { config, folder }, set.name);
   const staged = library.stagedRules(set).map((rule) => ({
     rule: rule.id,
     stage: set.observeOnly ? 'count' : stageOf(rule.id),
@@ -542,10 +551,13 @@ async function rules(cli: Cli, flags: RuleSetFlags): Promise<void> {
     falsePositives: rule.falsePositives,
     labels: rule.labels,
   }));
-  cli.result({ preset: set.preset, rules: staged }, () =>
-    cli.table(
-      ['rule', 'stage', 'keeps out', 'may hit by mistake'],
-      staged.map((each) => [each.rule, each.stage, each.keepsOut, each.falsePositives]),
-    ),
+  cli.result({ preset: set.preset, rules: staged, remarks: set.remarks }, () =>
+    [
+      cli.table(
+        ['rule', 'stage', 'keeps out', 'may hit by mistake'],
+        staged.map((each) => [each.rule, each.stage, each.keepsOut, each.falsePositives]),
+      ),
+      ...set.remarks.map((remark) => `Note: ${remark}`),
+    ].join('\n'),
   );
 }
