@@ -140,6 +140,32 @@ describe('the writer', () => {
     expect(await drift(fixture)).toEqual(none);
   });
 
+  it('finishes a run of many rounds, each begun as the one before ends', async () => {
+    fixture = await storeFixture({ chunkSize: 3 });
+    const requests = Array.from({ length: 40 }, (_, i) => ({ scope: 'session' as const, id: `s${i}`, reason: 'x' }));
+    expect(await fixture.revoker.revoke(requests, act)).toHaveLength(40);
+  });
+
+  it('finishes for a store that was renamed what was announced for its old name', async () => {
+    fixture = await storeFixture();
+    const { ledger, target, revoker, pairs, clock, now, store } = fixture;
+    await revoker.revoke([{ scope: 'session', id: 'one', reason: 'x' }], act);
+    const [[key, value] = ['', '']] = pairs;
+    await store.update({ puts: new Map(), deletes: [key] }, (await store.describe()).etag);
+    const job = {
+      id: 'a',
+      by: 'x',
+      at: clock.seconds,
+      leaseUntil: 0,
+      buckets: [Number(key.slice(1))],
+      keys: [],
+      refs: [],
+    };
+    await ledger.putJob({ ...job, pending: { 'old name': '' } });
+    expect(await reconcile({ ledger, targets: [target], now })).toMatchObject({ jobs: 1, finished: 1 });
+    expect(pairs.get(key)).toBe(value);
+  });
+
   it('keeps the order of acts on the same entry', async () => {
     fixture = await storeFixture();
     const { revoker, read } = fixture;
