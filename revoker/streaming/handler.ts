@@ -1,0 +1,140 @@
+import type { DetectionConfig } from '../detection/config.js';
+import { realTimeFields } from '../detection/fields.js';
+import type { SessionKind } from '../detection/features.js';
+import type { Contribution } from '../detection/verdict.js';
+import { entryOf, judgeEntries } from './aggregate.js';
+import type { StreamingConfig } from './config.js';
+import { PoisonRecord, recordReader } from './record.js';
+import type { AggregateStore } from './store.js';
+
+/** What Lambda hands over of a Kinesis batch with a tumbling window. */
+export interface KinesisWindowEvent {
+  readonly Records?: readonly { readonly kinesis: { readonly data: string; readonly sequenceNumber: string } }[];
+  readonly state?: WindowState;
+  readonly isFinalInvokeForWindow?: boolean;
+  readonly isWindowTerminatedEarly?: boolean;
+  readonly shardId?: string;
+}
+
+/** What is carried from one batch of a window to the next: by session and stretch, members not yet written. Empty at a window's start. */
+export interface WindowState {
+  readonly pending?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** A session that the stream convicts. */
+export interface StreamVerdict {
+  readonly session: string;
+  readonly sessionKind: SessionKind;
+  readonly score: number;
+  readonly windowStart: number;
+  /** Last request that the verdict rests on, and when it was reached; seconds since 1970. */
+  readonly lastAt: number;
+  readonly decidedAt: number;
+  readonly contributions: readonly Contribution[];
+}
+
+/** A record set aside: where it stands in the stream, so that it can be fetched again, and why; nothing of its content. */
+export interface SetAside {
+  readonly shard: string;
+  readonly sequenceNumber: string;
+  readonly why: string;
+}
+
+export interface StreamHandlerOptions {
+  readonly config: DetectionConfig;
+  readonly streaming: StreamingConfig;
+  readonly store: AggregateStore;
+  /** Acts on a verdict. May be called again after a crash; the ledger takes the same session once. */
+  readonly convict: (verdict: StreamVerdict) => Promise<void>;
+  readonly setAside: (records: readonly SetAside[]) => Promise<void>;
+  readonly count?: (metric: 'records' | 'poison' | 'sessions' | 'verdicts', value: number) => void;
+  /** Seconds since 1970. */
+  readonly now?: () => number;
+}
+
+/** Lambda takes a state of 1 MB; well before that, what is pending is written. */
+const largestState = 600_000;
+const writesAtOnce = 32;
+
+/**
+ * Makes the Lambda handler of the streaming path. Configure its event source with a tumbling window of 15 seconds,
+ * `BisectBatchOnFunctionError` and a destination on failure. A throw has the batch delivered again, which changes nothing
+ * that was written: aggregates are sets.
+ */
+export function streamHandler(
+  options: StreamHandlerOptions,
+): (event: KinesisWindowEvent) => Promise<{ state: WindowState }> {
+  const { streaming, store } = options;
+  const config: DetectionConfig = {
+    ...options.config,
+    windowSeconds: streaming.windowSeconds,
+    evidence: streaming.evidence,
+    bufferSeconds: options.config.bufferSeconds,
+  };
+  const read = recordReader(streaming.fields ?? realTimeFields, config);
+  const now = options.now ?? (() => Date.now() / 1000);
+  return async (event) => {
+    const pending = new Map<string, Set<string>>(
+      Object.entries(event.state?.pending ?? {}).map(([key, entries]) => [key, new Set(entries)]),
+    );
+    const aside: SetAside[] = [];
+    let size = 0;
+    for (const { kinesis } of event.Records ?? []) {
+      try {
+        const request = read(kinesis.data, now());
+        if (request === undefined) continue;
+        const windowStart = Math.floor(request.at / streaming.windowSeconds) * streaming.windowSeconds;
+        const key = JSON.stringify([request.session, request.sessionKind, windowStart]);
+        const entries = pending.get(key) ?? new Set<string>();
+        pending.set(key, entries);
+        if (entries.size < streaming.mostEntries) entries.add(entryOf(request, config.momentSeconds));
+      } catch (error) {
+        if (!(error instanceof PoisonRecord)) throw error;
+        aside.push({ shard: event.shardId ?? '', sequenceNumber: kinesis.sequenceNumber, why: error.message });
+      }
+    }
+    if (aside.length > 0) await options.setAside(aside);
+    options.count?.('records', event.Records?.length ?? 0);
+    options.count?.('poison', aside.length);
+    for (const entries of pending.values()) for (const entry of entries) size += entry.length + 3;
+    const last = event.isFinalInvokeForWindow === true || event.isWindowTerminatedEarly === true;
+    if (!last && size < largestState) {
+      return { state: { pending: Object.fromEntries([...pending].map(([key, entries]) => [key, [...entries]])) } };
+    }
+    await flush([...pending]);
+    return { state: {} };
+  };
+
+  async function flush(pending: readonly (readonly [string, ReadonlySet<string>])[]): Promise<void> {
+    let verdicts = 0;
+    for (let at = 0; at < pending.length; at += writesAtOnce) {
+      const told = await Promise.all(
+        pending.slice(at, at + writesAtOnce).map(([key, entries]) => settle(key, [...entries])),
+      );
+      verdicts += told.filter(Boolean).length;
+    }
+    options.count?.('sessions', pending.length);
+    options.count?.('verdicts', verdicts);
+  }
+
+  /** Writes one session's members, judges the whole set, and tells a verdict that was not told before. */
+  async function settle(text: string, entries: readonly string[]): Promise<boolean> {
+    const [session, sessionKind, windowStart] = JSON.parse(text) as [string, SessionKind, number];
+    const key = { session, sessionKind, windowStart };
+    const until = windowStart + streaming.windowSeconds + streaming.keepSeconds;
+    const whole = await store.add(key, entries, until);
+    const verdict = judgeEntries(key, whole.slice(0, 2 * streaming.mostEntries), config);
+    if (verdict.score < config.threshold) return false;
+    const told: StreamVerdict = {
+      ...key,
+      score: verdict.score,
+      lastAt: verdict.row.lastAt,
+      decidedAt: Math.floor(now()),
+      contributions: verdict.contributions,
+    };
+    if (!(await store.begin(key, JSON.stringify(told), until))) return false;
+    await options.convict(told);
+    await store.finish(key);
+    return true;
+  }
+}

@@ -1,0 +1,13 @@
+// The streaming path's door: real-time log records in, verdicts out within a minute. It keeps sets of requests in DynamoDB
+// and judges them as the detector judges logs at rest; what a verdict leads to is the caller's.
+export { streamingConfigSchema, type StreamingConfig } from './config.js';
+export {
+  streamHandler,
+  type KinesisWindowEvent,
+  type SetAside,
+  type StreamHandlerOptions,
+  type StreamVerdict,
+  type WindowState,
+} from './handler.js';
+export { dynamoAggregates, type AggregateStore } from './store.js';
+export { PoisonRecord } from './record.js';
