@@ -143,14 +143,13 @@ async function compiledFunctions(cli: Cli, options: StartOptions, loaded: Loaded
     }
     return folder;
   }
-  const { projectFolder } = await import('../local-edge/project.js');
-  const folder = join(projectFolder(), 'dist/functions');
-  if (!existsSync(join(folder, 'viewer-request.js'))) {
+  const { buildFunctions, functionsFolder } = await import('../build/build.js');
+  if (!existsSync(join(functionsFolder, 'viewer-request.js'))) {
     cli.line('Compiling the functions');
-    const { functionPlan } = await import('../build/plan.js');
-    const { writeFunctions } = await import('../build/functions.js');
-    const { build, features } = functionPlan(loaded.config, loaded.folder);
-    await writeFunctions('configured', build, features, folder);
+    const { failures, limit } = await buildFunctions({ config: loaded.config, folder: loaded.folder, profiles: [] });
+    for (const { name, bytes } of failures) {
+      cli.warn(`${name} has ${bytes} bytes: CloudFront takes ${limit} at most. It runs here all the same.`);
+    }
   }
-  return folder;
+  return functionsFolder;
 }
