@@ -100,10 +100,9 @@ export const networkPrefixLimits = { 4: { widest: 8, longest: 32 }, 6: { widest:
 /** Writes an address or a CIDR block canonically, host bits cleared: `2001:DB8::1/32` → `2001:db8::/32`. */
 export function canonicalNetwork(text: string): string {
   const [address = '', prefixText, ...rest] = text.trim().split('/');
-  const family = isIP(address);
-  const bytes = family === 0 ? undefined : addressBytes(address);
-  const limits = family === 6 ? networkPrefixLimits[6] : networkPrefixLimits[4];
-  const prefix = prefixText === undefined ? limits.longest : /^\d{1,3}$/.test(prefixText) ? Number(prefixText) : -1;
+  const bytes = isIP(address) === 0 ? undefined : addressBytes(address);
+  const limits = bytes?.length === 4 ? networkPrefixLimits[4] : networkPrefixLimits[6];
+  const prefix = bytes ? prefixOf(address, bytes, prefixText) : -1;
   if (!bytes || rest.length > 0 || prefix < 0 || prefix > limits.longest) {
     throw new RevokerError('invalid_request', `${JSON.stringify(text)} is not an IP address or CIDR block.`);
   }
@@ -116,13 +115,20 @@ export function canonicalNetwork(text: string): string {
   return networkText(bytes, prefix);
 }
 
+/** The prefix's length, of the IPv4 address where an IPv6 one only wraps it; -1 for what is none. */
+function prefixOf(address: string, bytes: Uint8Array, text: string | undefined): number {
+  if (text === undefined) return bytes.length * 8;
+  if (!/^\d{1,3}$/.test(text)) return -1;
+  return Number(text) - (bytes.length === 4 && isIP(address) === 6 ? 96 : 0);
+}
+
 /** Every canonical block that holds the address, from the widest allowed to the address itself. */
 export function networksAround(address: string): string[] {
   const [host = '', prefixText] = address.split('/');
   const bytes = isIP(host) === 0 ? undefined : addressBytes(host);
   if (!bytes) throw new RevokerError('invalid_request', `${JSON.stringify(address)} is not an IP address.`);
   const limits = bytes.length === 4 ? networkPrefixLimits[4] : networkPrefixLimits[6];
-  const longest = prefixText === undefined ? limits.longest : Math.min(limits.longest, Number(prefixText));
+  const longest = Math.min(limits.longest, prefixOf(host, bytes, prefixText));
   const blocks: string[] = [];
   for (let prefix: number = limits.widest; prefix <= longest; prefix += 1) blocks.push(networkText(bytes, prefix));
   return blocks;

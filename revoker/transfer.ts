@@ -18,11 +18,13 @@ export function exportLine(entry: LedgerEntry, format: TransferFormat): string {
   return `${csvColumns.map((column) => csvCell(entry[column])).join(',')}\n`;
 }
 
+const formulaStart = /^['=+@\t\r-]/;
+
 function csvCell(value: unknown): string {
   if (value === undefined) return '';
   const text = String(value).replaceAll('\n', '\\n');
-  // A spreadsheet must not take a reason for a formula.
-  const safe = /^[=+@\t\r]|^-\D/.test(text) ? `'${text}` : text;
+  // A spreadsheet must not take an id or a reason for a formula; the import takes the apostrophe off again.
+  const safe = formulaStart.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
@@ -51,7 +53,7 @@ export function createLineReader(options: {
       }
       if (header) {
         const cells = parseCsvLine(text);
-        const row = Object.fromEntries(header.map((name, i) => [name, cells[i] === '' ? undefined : cells[i]]));
+        const row = Object.fromEntries(header.map((name, i) => [name, plainCell(cells[i])]));
         return requestOf(row, options);
       }
       return requestOf({ id: text }, options);
@@ -59,6 +61,11 @@ export function createLineReader(options: {
       throw new RevokerError('import_invalid', `Line ${number}: ${(error as Error).message}`, { cause: error });
     }
   };
+}
+
+function plainCell(cell: string | undefined): string | undefined {
+  if (cell === undefined || cell === '') return undefined;
+  return cell.startsWith("'") && formulaStart.test(cell.slice(1)) ? cell.slice(1) : cell;
 }
 
 function requestOf(

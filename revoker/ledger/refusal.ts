@@ -24,7 +24,7 @@ export type Refusal =
 /** What the vending service asks before it mints. */
 export interface RefusalCheck {
   /**
-   * Whether anything that the token would be for is revoked. One strongly consistent read of the ledger. Throws when
+   * Whether anything that the token would be for is revoked: one strongly consistent batch read. Throws when
    * the ledger does not answer: the caller must refuse then.
    */
   isRefused(request: MintingRequest): Promise<Refusal>;
