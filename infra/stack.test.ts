@@ -150,7 +150,11 @@ describe('the stack of the regional parts', () => {
     expect(actionsOf('Compare')).not.toContain('cloudfront-keyvaluestore:UpdateKeys');
     expect(actionsOf('Compare')).not.toContain('dynamodb:PutItem');
     expect(actionsOf('Project')).toContain('cloudfront-keyvaluestore:UpdateKeys');
-    expect(actionsOf('Project')).not.toContain('secretsmanager:GetSecretValue');
+    // Key records are part of a store: an interrupted publication is finished by whoever carries work on.
+    expect(actionsOf('Project')).toContain('secretsmanager:GetSecretValue');
+    expect(actionsOf('Project')).not.toContain('secretsmanager:PutSecretValue');
+    expect(actionsOf('Record')).not.toContain('secretsmanager:GetSecretValue');
+    expect(actionsOf('AskApproval')).toContain('states:SendTaskSuccess');
     expect(actionsOf('Block')).toContain('wafv2:UpdateIPSet');
     expect(actionsOf('Block')).not.toContain('cloudfront-keyvaluestore:UpdateKeys');
     expect(actionsOf('Report')).toContain('events:PutEvents');

@@ -153,9 +153,16 @@ export class PortcullisWorkflows extends Construct {
     for (const statement of athenaStatements(props, database, this.results, this.workGroup)) {
       detect.addToRolePolicy(statement);
     }
-    this.functions.AnswerApproval.role.addToPolicy(
-      allow(['states:SendTaskSuccess', 'states:SendTaskFailure'], [detect.stateMachineArn]),
-    );
+    // Asking answers at once where a run that is started again was answered before. By name: the machine names both.
+    const detectArn = stack.formatArn({
+      service: 'states',
+      resource: 'stateMachine',
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+      resourceName: resourceName(props, 'detect'),
+    });
+    for (const name of ['AskApproval', 'AnswerApproval'] as const) {
+      this.functions[name].role.addToPolicy(allow(['states:SendTaskSuccess', 'states:SendTaskFailure'], [detectArn]));
+    }
     this.#explain();
   }
 
@@ -202,7 +209,7 @@ export class PortcullisWorkflows extends Construct {
         'Resource::*',
       ]);
     }
-    for (const name of ['PublishKey', 'SignWithKey', 'RetireKey'] as const) {
+    for (const name of ['PublishKey', 'SignWithKey', 'RetireKey', 'Project', 'Compare', 'Repair'] as const) {
       explain(
         this.functions[name],
         wildcards,
@@ -307,6 +314,8 @@ function statementsFor(props: WorkflowsProps, resources: GrantResources): Record
             [waf(stack, 'rulegroup', `${webAclName}-blocked/*`), waf(stack, 'ipset', `${webAclName}-blocked-*`)],
           ),
         ];
+  // Key records are among what a store is brought to: their secrets are read to write or compare them.
+  const readKeys = [allow(['secretsmanager:GetSecretValue'], [resources.secrets])];
   const notify = [allow(['events:PutEvents'], [props.bus.eventBusArn])];
   const keys = [
     ...ledger,
@@ -335,11 +344,11 @@ function statementsFor(props: WorkflowsProps, resources: GrantResources): Record
     AnswerApproval: ledger,
     SettleApproval: ledger,
     Record: ledger,
-    Project: [...ledger, ...stores],
+    Project: [...ledger, ...stores, ...readKeys],
     Block: [...ledger, ...ipSets],
     Expire: ledger,
-    Compare: [...readLedger, ...readStores],
-    Repair: [...ledger, ...stores],
+    Compare: [...readLedger, ...readStores, ...readKeys],
+    Repair: [...ledger, ...stores, ...readKeys],
     PublishKey: keys,
     SignWithKey: keys,
     RetireKey: keys,
