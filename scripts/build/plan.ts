@@ -4,8 +4,8 @@ import { claimKey } from '@portcullis/tokens/core/labels';
 import { TOKEN_HEADERS, type PathPlacement } from '@portcullis/tokens/core/placement';
 import { defaultTokenName, pathHead } from '@portcullis/tokens/placement';
 import type { FunctionBuild } from '../../functions/config.js';
-import type { FunctionsConfig, OptionalClaim, RevocationScope } from '../config/functions-config.js';
-import { featureNames, type FeatureName, type Features } from './features.js';
+import type { FunctionsConfig } from '../config/functions-config.js';
+import type { Features } from './features.js';
 import { profiles } from './profiles.js';
 
 /** What the compiler takes, and what the rest of the project asks about it. */
@@ -15,32 +15,6 @@ export interface FunctionPlan {
   /** The configured places of a token, in the SDK's words. */
   readonly placements: readonly Placement[];
 }
-
-const claimFeatures: Readonly<Record<OptionalClaim, FeatureName>> = {
-  catu: 'catu',
-  'catu.regex': 'catuRegex',
-  'catu.hash': 'catuHash',
-  catm: 'catm',
-  catnip: 'catnip',
-  catgeoiso3166: 'catgeoiso3166',
-  geohash: 'geohash',
-  cath: 'cath',
-  catalpn: 'catalpn',
-  cattpk: 'cattpk',
-  catreplay: 'catreplay',
-  catpor: 'catpor',
-  catif: 'catif',
-  catr: 'catr',
-  rare: 'rare',
-};
-
-const scopeFeatures: Readonly<Record<RevocationScope, FeatureName>> = {
-  token: 'revokeToken',
-  session: 'revokeSession',
-  subject: 'revokeSubject',
-  'subject-content': 'revokeSubjectContent',
-  content: 'revokeContent',
-};
 
 /** Answers that are not 401 unless the configuration says so. */
 const defaultStatus = { ambiguous_path: 400, revoked: 403, blackout: 451, store_error: 503, internal_error: 503 };
@@ -75,38 +49,65 @@ function pathPlacement(placement: Extract<Placement, { kind: 'path' }>): PathPla
 /** What a configuration makes of the functions: only what it uses is compiled in. */
 function featuresOf(config: FunctionsConfig, placements: readonly Placement[]): Features {
   const profile = profiles[config.profile];
-  const on = new Set<FeatureName>(['audience']);
-  const add = (feature: FeatureName, wanted: unknown): void => {
-    if (wanted) on.add(feature);
-  };
-  (config.formats ?? profile.formats).forEach((format) => on.add(format));
-  placements.forEach(({ kind }) => on.add(kind));
-  (config.claims.use ?? profile.claims).forEach((claim) => on.add(claimFeatures[claim]));
+  const formats = config.formats ?? profile.formats;
+  const claims = new Set(config.claims.use ?? profile.claims);
   const located = config.contentId !== undefined;
-  (config.revocation.scopes ?? profile.scopes.filter((scope) => located || !scope.includes('content'))).forEach(
-    (scope) => on.add(scopeFeatures[scope]),
+  const scopes = new Set(
+    config.revocation.scopes ?? profile.scopes.filter((scope) => located || !scope.includes('content')),
   );
-  add('blackout', config.blackout ?? (profile.blackout && located));
-  add('cors', config.cors === undefined ? profile.cors : config.cors !== false);
-  add('publicPaths', config.publicPaths);
-  add('keyScope', config.keyRecords.scope ?? profile.keyScope);
-  add('modes', config.keyRecords.modes ?? profile.keyModes);
-  add('modeRecord', config.modeRecord);
-  add('allowClients', config.allowedClients);
-  add('embedOrigins', config.embedOrigins);
-  add('tlsKeyLookup', config.claims.tlsKeys && on.has('cattpk'));
-  add('onUnknown', Object.values(config.claims.onUnknown).includes('allow'));
-  add('mint', on.has('catr') || on.has('catif'));
-  add('anyJson', profile.anyJson && on.has('jwt'));
-  add(
-    'contentId',
-    located &&
-      (on.has('blackout') ||
-        on.has('revokeContent') ||
-        on.has('revokeSubjectContent') ||
-        config.embedOrigins?.some((rule) => rule.content !== undefined)),
-  );
-  return Object.fromEntries(featureNames.map((name) => [name, on.has(name)])) as Features;
+  const blackout = config.blackout ?? (profile.blackout && located);
+  const byContent = scopes.has('content') || scopes.has('subject-content') || blackout;
+  const placed = (kind: Placement['kind']): boolean => placements.some((placement) => placement.kind === kind);
+  return {
+    cat: formats.includes('cat'),
+    jwt: formats.includes('jwt'),
+    anyJson: profile.anyJson && formats.includes('jwt'),
+    audience: true,
+    catu: claims.has('catu'),
+    catuRegex: claims.has('catu.regex'),
+    catuHash: claims.has('catu.hash'),
+    catm: claims.has('catm'),
+    catnip: claims.has('catnip'),
+    catgeoiso3166: claims.has('catgeoiso3166'),
+    countryCodes: profile.countryCodes && claims.has('catgeoiso3166'),
+    geohash: claims.has('geohash'),
+    cath: claims.has('cath'),
+    catalpn: claims.has('catalpn'),
+    cattpk: claims.has('cattpk'),
+    tlsKeyLookup: config.claims.tlsKeys && claims.has('cattpk'),
+    catreplay: claims.has('catreplay'),
+    catpor: claims.has('catpor'),
+    catif: claims.has('catif'),
+    catr: claims.has('catr'),
+    mint: claims.has('catr') || claims.has('catif'),
+    rare: claims.has('rare'),
+    onUnknown: Object.values(config.claims.onUnknown).includes('allow'),
+    path: placed('path'),
+    pathParameter: placed('pathParameter'),
+    query: placed('query'),
+    cookie: placed('cookie'),
+    header: placed('header'),
+    authorization: placed('authorization'),
+    revokeToken: scopes.has('token'),
+    revokeSession: scopes.has('session'),
+    revokeSubject: scopes.has('subject'),
+    revokeSubjectContent: scopes.has('subject-content'),
+    revokeContent: scopes.has('content'),
+    overflow: profile.overflow && scopes.size > 0,
+    blackout,
+    contentId: located && (byContent || (config.embedOrigins ?? []).some((rule) => rule.content !== undefined)),
+    cors: config.cors === undefined ? profile.cors : config.cors !== false,
+    publicPaths: config.publicPaths !== undefined,
+    keyScope: config.keyRecords.scope ?? profile.keyScope,
+    modes: config.keyRecords.modes ?? profile.keyModes,
+    modeRecord: config.modeRecord,
+    allowClients: config.allowedClients !== undefined,
+    embedOrigins: config.embedOrigins !== undefined,
+    // What a CloudFront Function cannot do: Lambda@Edge and Node have these.
+    publicKey: false,
+    proof: false,
+    encrypted: false,
+  };
 }
 
 /**

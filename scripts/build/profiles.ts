@@ -13,6 +13,10 @@ export interface Profile {
   readonly keyScope: boolean;
   /** JSON that is not as compact as its writers make it: spaces, escapes, numbers spelled oddly. */
   readonly anyJson: boolean;
+  /** Whether country codes in tokens must be assigned ones; otherwise, two letters. */
+  readonly countryCodes: boolean;
+  /** Revocation buckets that go on in a second key; without it an overfull one is a fault of the store: 503. */
+  readonly overflow: boolean;
 }
 
 const everyPlacement = {
@@ -51,6 +55,8 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyModes: true,
     keyScope: true,
     anyJson: true,
+    countryCodes: true,
+    overflow: true,
   },
   default: {
     formats: ['cat', 'jwt'],
@@ -61,7 +67,9 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     cors: true,
     keyModes: true,
     keyScope: true,
-    anyJson: true,
+    anyJson: false,
+    countryCodes: false,
+    overflow: false,
   },
   'jwt-minimal': {
     formats: ['jwt'],
@@ -73,6 +81,8 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyModes: false,
     keyScope: false,
     anyJson: false,
+    countryCodes: false,
+    overflow: false,
   },
   'cat-minimal': {
     formats: ['cat'],
@@ -84,6 +94,8 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyModes: false,
     keyScope: false,
     anyJson: false,
+    countryCodes: false,
+    overflow: false,
   },
 };
 
