@@ -91,7 +91,7 @@ function domainsOf(config: DistributionConfig, settings: DefaultCacheBehavior): 
 }
 
 /** A token in the path reaches every segment by itself, but must keep what the behaviour is chosen by. */
-function proposePlacement(guarded: readonly string[]): Placement {
+export function proposePlacement(guarded: readonly string[]): Placement {
   if (guarded.includes(defaultPattern) && guarded.length === 1) return { kind: 'path', mode: 'first' };
   const prefixes = new Set(guarded.map((pattern) => /^(\/[\w.~-]+)\/\*$/.exec(pattern)?.[1]));
   const [only] = prefixes;
