@@ -313,14 +313,15 @@ export function activityColumns(dialect: Dialect, given: Readonly<Partial<Record
 const positionExpression = '([0-9]+)[^0-9.]*[.][A-Za-z0-9]+$';
 /** What positions and moments are made of, over requests `r`. */
 export function placedColumns(dialect: Dialect, config: DetectionConfig): string {
-  const name = `(r.rendition || '/' || r.file)`;
-  const named = (words: readonly string[]): string =>
-    words.map((word) => `strpos(lower(${name}), '${word}') > 0`).join(' or ');
+  const folder = (words: readonly string[]): string =>
+    words.map((word) => `strpos(lower(r.rendition), '${word}') > 0`).join(' or ');
+  const ending = (extensions: readonly string[]): string =>
+    extensions.map((extension) => `r.file like '%.${extension}'`).join(' or ');
   const track =
     "case when r.object_type in ('a', 'a%') then 'audio' when r.object_type in ('c', 'c%', 'tt') then 'text' " +
     "when starts_with(r.object_type, 'v') or r.object_type = 'av' then 'video' " +
-    `when ${named(['audio', '.m4a', '.cmfa', '.aac', '.mp3', '.ac3', '.ec3'])} then 'audio' ` +
-    `when ${named(['subtitle', 'caption', '.vtt', '.cmft'])} then 'text' else 'video' end`;
+    `when ${folder(['audio'])} or ${ending(['m4a', 'cmfa', 'aac', 'mp3', 'ac3', 'ec3'])} then 'audio' ` +
+    `when ${folder(['subtitle', 'caption'])} or ${ending(['cmft'])} then 'text' else 'video' end`;
   const position =
     `case when strpos(lower(r.file), 'init') > 0 or starts_with(r.object_type, 'i') then null ` +
     `else try_cast(${dialect.extract('r.file', positionExpression, 1)} as bigint) end`;

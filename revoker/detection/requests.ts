@@ -124,7 +124,6 @@ export function requestRows(
       fields.headers === undefined ? '' : ` or coalesce(${dialect.contains('lower(headers_text)', 'cmcd-')}, false)`
     } as has_cmcd`,
   ];
-  const extension = `lower(substr(file, length(file) - strpos(reverse(file), '.') + 2))`;
   const third = [
     'seen_at',
     'address',
@@ -144,7 +143,7 @@ export function requestRows(
     'case when has_cmcd then 1 else 0 end as cmcd',
     `${contentExpression(dialect, config)} as content`,
     `${withoutParameter(`case when length(${dialect.element('segments', -2)}) < ${shortestToken} then ${dialect.element('segments', -2)} else '' end`)} as rendition`,
-    `case when ${extension} in (${mediaExtensions.map(literal).join(', ')}) then 1 else 0 end as media`,
+    `case when ${mediaExtensions.map((extension) => `file like '%.${extension}'`).join(' or ')} then 1 else 0 end as media`,
     'token_text',
     'readable',
     'public_path',
