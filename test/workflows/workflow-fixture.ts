@@ -80,6 +80,9 @@ export const plainJudge: Judge = {
 
 export interface FixtureOptions {
   readonly rows?: readonly FlaggedRow[];
+  /** Another judge, and what the query answers for it; in place of `rows`. */
+  readonly judge?: Judge;
+  readonly answer?: readonly Readonly<Record<string, string | null>>[];
   readonly pageRows?: number;
   readonly approvalSeconds?: number;
   readonly kvsFaults?: KvsFaults;
@@ -164,11 +167,12 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
   const queries = new Map<string, string>();
   const waiting = new Map<string, (output: unknown) => void>();
   const pagesRead = { count: 0 };
-  const rows = options.rows ?? [];
+  const judge = options.judge ?? plainJudge;
+  const rows: readonly Readonly<Record<string, unknown>>[] = options.answer ?? (options.rows as never) ?? [];
   const pageRows = options.pageRows ?? 1000;
-  const columns = ['scope', 'id', 'score'] as const;
+  const columns = Object.keys(rows[0] ?? { scope: '', id: '', score: '' });
   const cells = (values: readonly unknown[]): unknown => ({
-    Data: values.map((value) => ({ VarCharValue: String(value) })),
+    Data: values.map((value) => (value === null || value === undefined ? {} : { VarCharValue: String(value) })),
   });
   const aws = await startAwsJson({
     GetQueryResults({ QueryExecutionId, NextToken }) {
@@ -210,14 +214,14 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
   const handlers: Record<FunctionName, Handler<unknown, unknown>> = {
     PlanRun: planRun({
       runs,
-      judge: plainJudge,
+      judge,
       now,
       windowSeconds: 300,
       delaySeconds: 120,
       approvalSeconds,
     }),
-    ReadPage: readPage({ runs, athena, judge: plainJudge }),
-    Decide: decide({ runs, judge: plainJudge }),
+    ReadPage: readPage({ runs, athena, judge }),
+    Decide: decide({ runs, judge }),
     AskApproval: askApproval(approval),
     AnswerApproval: answerApproval(approval),
     SettleApproval: settleApproval(approval),
