@@ -19,6 +19,9 @@ export function repositoryRoot(): string {
 }
 
 const bundled = new Map<string, string>();
+process.once('exit', () => {
+  for (const folder of bundled.values()) rmSync(folder, { recursive: true, force: true });
+});
 
 /**
  * The code of a Lambda from its entry file.
@@ -39,7 +42,6 @@ function bundle(entry: string): string {
   const base = join(tmpdir(), 'portcullis-lambda');
   mkdirSync(base, { recursive: true });
   const folder = mkdtempSync(join(base, 'bundle-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   buildSync({
     absWorkingDir: root,
     entryPoints: [join(root, entry)],

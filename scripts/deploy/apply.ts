@@ -16,7 +16,7 @@ import { DeployError } from './errors.js';
 import { blockingFindings } from './findings.js';
 import { testFunction } from './function-tests.js';
 import { canonicalJson, configurationHash } from './hashes.js';
-import { errorName, observe, readConfig, readStage, type ReadAccess } from './observe.js';
+import { errorName, observe, readStage, type ReadAccess } from './observe.js';
 import { makePlan, pendingFunction, pendingPolicy, type Plan, type PlanOptions, type Step } from './plan.js';
 import {
   mergeChanges,

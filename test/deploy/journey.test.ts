@@ -101,7 +101,7 @@ async function run(line: string): Promise<Run> {
   registerDeploy(program, cli, { load: loadDeployConfiguration, wait: () => Promise.resolve() });
   registerInit(program, cli, { ask: undefined });
   process.exitCode = 0;
-  let code = 0;
+  let code: number;
   try {
     await program.parseAsync(
       rest.filter((word) => word !== '--json'),
