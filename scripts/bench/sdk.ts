@@ -18,7 +18,7 @@ const policy: Policy = {
 const url = 'https://cdn.example/live/ch1/main.m3u8';
 
 /** Microseconds of one call, the best of several rounds: what the machine can do when nobody else uses it. */
-async function microseconds(run: () => unknown, calls = 20_000, rounds = 7): Promise<number> {
+async function microseconds(run: () => unknown, calls = 20_000, rounds = 5): Promise<number> {
   for (let i = 0; i < calls / 4; i++) await run();
   let best = Infinity;
   for (let round = 0; round < rounds; round++) {
@@ -56,7 +56,7 @@ async function signing(hmac: number): Promise<BenchFigure[]> {
   };
   const fast = createFastSigner({ key: secret, algorithm: 'HS256', kid: 'k1' });
   const joseKey = createSecretKey(secret);
-  const eyevinn = new CAT({ keys: { k1: secret } });
+  const eyevinn = new CAT({ keys: { k1: secret }, expectCwtTag: true });
   const units = async (name: string, run: () => unknown, budget?: number, calls?: number): Promise<BenchFigure> => {
     const time = await microseconds(run, calls);
     return {
@@ -87,12 +87,11 @@ async function signing(hmac: number): Promise<BenchFigure[]> {
             iss: 'cms',
             sub: 'u-1234567',
             exp: Math.floor(Date.now() / 1000) + 7200,
-            cti: randomUUID(),
             catv: 1,
             catu: { path: { 'prefix-match': '/live/ch1/' } },
             catm: ['GET', 'HEAD'],
           },
-          { type: 'mac', alg: 'HS256', kid: 'k1' } as never,
+          { type: 'mac', alg: 'HS256', kid: 'k1', generateCwtId: true },
         ),
       undefined,
       2_000,
@@ -110,15 +109,15 @@ async function verifying(hmac: number): Promise<BenchFigure[]> {
   const jwt = await createSigner({ issuer: 'cms', format: 'jwt', key }).sign(policy);
   const fast = createFastVerifier({ key: secret, algorithms: ['HS256'], cache: false });
   const joseKey = createSecretKey(secret);
-  const eyevinn = new CAT({ keys: { k1: secret }, expectCwtTag: false } as never);
+  const eyevinn = new CAT({ keys: { k1: secret }, expectCwtTag: true });
   const theirs = await eyevinn.generateFromJson(
     {
       iss: 'cms',
       exp: Math.floor(Date.now() / 1000) + 7200,
       catv: 1,
       catu: { path: { 'prefix-match': '/live/ch1/' } },
-    } as never,
-    { type: 'mac', alg: 'HS256', kid: 'k1' } as never,
+    },
+    { type: 'mac', alg: 'HS256', kid: 'k1' },
   );
   const units = async (name: string, run: () => unknown, budget?: number, calls?: number): Promise<BenchFigure> => {
     const time = await microseconds(run, calls);
@@ -139,10 +138,9 @@ async function verifying(hmac: number): Promise<BenchFigure[]> {
       'sdk.peer.eyevinnCatVerify.hmacUnits',
       () =>
         eyevinn.validate(theirs as string, 'mac', {
-          kid: 'k1',
           issuer: 'cms',
           url: new URL('https://cdn.example/live/ch1/a.ts'),
-        } as never),
+        }),
       undefined,
       2_000,
     ),

@@ -1,4 +1,3 @@
-import { importJWK, importPKCS8, importSPKI, type JWK } from 'jose';
 import { decodeBase64url, encodeBase64url } from './base64url.js';
 import { KeyError } from './errors.js';
 
@@ -140,35 +139,78 @@ export async function importAsymmetricKey(
   return checkCryptoKey(key, alg);
 }
 
+/** WebCrypto parameters for importing, by JOSE name. */
+const importParameters: Record<
+  Exclude<SignatureAlgorithm, 'HS256'>,
+  EcKeyImportParams | RsaHashedImportParams | { name: string }
+> = {
+  ES256: { name: 'ECDSA', namedCurve: 'P-256' },
+  ES384: { name: 'ECDSA', namedCurve: 'P-384' },
+  PS256: { name: 'RSA-PSS', hash: 'SHA-256' },
+  RS256: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+  EdDSA: { name: 'Ed25519' },
+};
+
 async function importMaterial(
   alg: Exclude<SignatureAlgorithm, 'HS256'>,
   material: string | Jwk | KeyObjectLike | CryptoKey,
   use: 'private' | 'public',
 ): Promise<CryptoKey> {
-  if (typeof material === 'string') return use === 'private' ? importPKCS8(material, alg) : importSPKI(material, alg);
   if (isCryptoKey(material)) return material;
-  const jwk = isKeyObject(material) ? (material.export({ format: 'jwk' }) as Jwk) : material;
-  if (jwk.use !== undefined && jwk.use !== 'sig')
-    throw new KeyError('invalid_key', `This key is for "${jwk.use}", not for signatures.`);
-  if (jwk.key_ops && !jwk.key_ops.includes(use === 'private' ? 'sign' : 'verify')) {
-    throw new KeyError(
-      'invalid_key',
-      `The key's "key_ops" do not allow it to ${use === 'private' ? 'sign' : 'verify'}.`,
+  const parameters = importParameters[alg];
+  const usages: KeyUsage[] = [use === 'private' ? 'sign' : 'verify'];
+  if (typeof material === 'string')
+    return crypto.subtle.importKey(
+      use === 'private' ? 'pkcs8' : 'spki',
+      pemBytes(material, use),
+      parameters,
+      false,
+      usages,
     );
-  }
-  if (jwk.alg !== undefined && jwk.alg !== alg && !(alg === 'EdDSA' && jwk.alg === 'Ed25519')) {
-    throw new KeyError('invalid_key', `This key is for ${jwk.alg}, not for ${alg}.`);
-  }
-  // A public key may be taken from a private JWK; the private part must not go along.
-  const wanted = use === 'public' ? publicPart(jwk) : jwk;
-  const key = await importJWK({ ...wanted, ext: false } as JWK, alg);
-  if (key instanceof Uint8Array) throw new KeyError('invalid_key', `${alg} needs a key pair, not a shared secret.`);
-  return key;
+  const jwk = isKeyObject(material) ? (material.export({ format: 'jwk' }) as Jwk) : material;
+  checkJwk(jwk, alg, use);
+  return crypto.subtle.importKey(
+    'jwk',
+    (use === 'public' ? publicPart(jwk) : keyPart(jwk)) as JsonWebKey,
+    parameters,
+    false,
+    usages,
+  );
 }
 
-function publicPart(jwk: Jwk): Jwk {
-  const { kty, crv, x, y, n, e } = jwk;
-  return Object.fromEntries(Object.entries({ kty, crv, x, y, n, e }).filter(([, value]) => value !== undefined)) as Jwk;
+function pemBytes(pem: string, use: 'private' | 'public'): Uint8Array<ArrayBuffer> {
+  const label = use === 'private' ? 'PRIVATE KEY' : 'PUBLIC KEY';
+  const body = new RegExp(`-----BEGIN ${label}-----([A-Za-z0-9+/=\\s]+)-----END ${label}-----`).exec(pem)?.[1];
+  if (body === undefined)
+    throw new KeyError(
+      'invalid_key',
+      `Expected a PEM with "BEGIN ${label}" (${use === 'private' ? 'PKCS#8' : 'SPKI'}).`,
+    );
+  return Uint8Array.from(atob(body.replace(/\s/g, '')), (character) => character.charCodeAt(0));
+}
+
+function checkJwk(jwk: Jwk, alg: SignatureAlgorithm, use: 'private' | 'public'): void {
+  if (jwk.use !== undefined && jwk.use !== 'sig')
+    throw new KeyError('invalid_key', `This key is for "${jwk.use}", not for signatures.`);
+  const operation = use === 'private' ? 'sign' : 'verify';
+  if (jwk.key_ops && !jwk.key_ops.includes(operation))
+    throw new KeyError('invalid_key', `The key's "key_ops" do not allow it to ${operation}.`);
+  if (jwk.alg !== undefined && jwk.alg !== alg && !(alg === 'EdDSA' && jwk.alg === 'Ed25519'))
+    throw new KeyError('invalid_key', `This key is for ${jwk.alg}, not for ${alg}.`);
+}
+
+/** The numbers of a key, without what it says about its use. */
+function keyPart({ kty, crv, x, y, d, n, e, p, q, dp, dq, qi }: Jwk): Jwk {
+  return defined({ kty, crv, x, y, d, n, e, p, q, dp, dq, qi });
+}
+
+/** A public key may be taken from a private one; the private part must not go along. */
+function publicPart({ kty, crv, x, y, n, e }: Jwk): Jwk {
+  return defined({ kty, crv, x, y, n, e });
+}
+
+function defined(values: Record<string, string | undefined>): Jwk {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Jwk;
 }
 
 function checkSecret<T extends Uint8Array>(secret: T): T {

@@ -234,7 +234,6 @@ export async function verifyRequest(request: ViewerRequest, options: VerifyReque
         checking = key;
         return Promise.resolve(JSON.stringify(keyRecord(key)));
       },
-      missing: () => Promise.reject('store_error' as unknown as Error),
       mac: (secret, pieces) => Buffer.from(synchronousHmac(secret)?.(joined(pieces), 'latin1') ?? '', 'latin1'),
       verify: async (_, token) => {
         const check = await signatureCheck(checking as EntitledKey);
