@@ -19,6 +19,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   page = await browser.newPage({ viewport: { width: 1440, height: 1000 } });
+  page.setDefaultTimeout(90_000);
   problems = [];
   page.on('pageerror', (error) => problems.push(String(error)));
   page.on('request', (request) => {

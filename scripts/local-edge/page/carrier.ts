@@ -66,11 +66,14 @@ export class TokenCarrier {
   /**
    * Takes over a token that the edge renewed.
    *
-   * @returns Whether it was news.
+   * @returns Whether it lives longer than the present one, which it replaces then.
    */
   adopt(token: string, about: Pick<VendedSession, 'claims' | 'expiresAt'>): boolean {
     const before = this.#vended;
     if (!before || before.token === token) return false;
+    this.#known.add(token);
+    // Requests that were under way together are renewed each for itself: one of those is enough.
+    if (Date.parse(about.expiresAt ?? '') <= Date.parse(before.expiresAt ?? '')) return false;
     const headers = Object.entries(before.headers).map(([name, value]) => [name, value.replace(before.token, token)]);
     this.use({
       ...before,

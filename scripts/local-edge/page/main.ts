@@ -15,6 +15,8 @@ let passed = 0;
 let refusedCount = 0;
 let issuedAt = 0;
 let renewals = 0;
+let starts = 0;
+let takes = 0;
 
 function element<T extends HTMLElement = HTMLElement>(id: string): T {
   const found = document.getElementById(id);
@@ -255,13 +257,17 @@ async function askAgain(): Promise<void> {
 
 /** Gets a token and carries it from now on; false, with the reason on the page, where none is to be had. */
 async function take(extra: Readonly<Record<string, unknown>> = {}): Promise<boolean> {
+  takes += 1;
+  const take = takes;
   let vended: VendedSession;
   try {
     vended = await vend(extra);
   } catch (error) {
-    showNote(`No token to be had. ${error instanceof Error ? error.message : String(error)}`);
+    if (take === takes) showNote(`No token to be had. ${error instanceof Error ? error.message : String(error)}`);
     return false;
   }
+  // A later choice has its own token under way.
+  if (take !== takes) return false;
   showNote('');
   issuedAt = Date.now();
   renewals = 0;
@@ -272,14 +278,9 @@ async function take(extra: Readonly<Record<string, unknown>> = {}): Promise<bool
   return true;
 }
 
-async function startPlayer(): Promise<void> {
-  player?.destroy();
-  player = undefined;
-  player =
-    playerName === 'hls'
-      ? createHlsPlayer(video, carrier, onAnswer)
-      : (await import('./dash-player.js')).createDashPlayer(video, carrier, onAnswer);
-  player.start();
+async function makePlayer(name: 'hls' | 'dash'): Promise<(video: HTMLVideoElement) => Player> {
+  const create = name === 'hls' ? createHlsPlayer : (await import('./dash-player.js')).createDashPlayer;
+  return (element) => create(element, carrier, onAnswer);
 }
 
 async function startOver(): Promise<void> {
@@ -287,8 +288,15 @@ async function startOver(): Promise<void> {
   refusal = undefined;
   showBanner();
   Object.assign(carrier.tricks, { tampered: false, stripped: false, country: undefined });
-  if (!(await take())) return;
-  await startPlayer();
+  player?.destroy();
+  player = undefined;
+  starts += 1;
+  const start = starts;
+  const [make, taken] = await Promise.all([makePlayer(playerName), take()]);
+  // Whoever chose something else meanwhile has started anew.
+  if (!taken || start !== starts) return;
+  player = make(video);
+  player.start();
 }
 
 async function toggle(change: () => void): Promise<void> {
