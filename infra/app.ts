@@ -1,4 +1,4 @@
-// The CDK app: one stack for each environment that `cdk.json`'s context, or PORTCULLIS_INFRA, describes.
+// The CDK app: one stack for each environment that `infra.json`, or the file in PORTCULLIS_INFRA, describes.
 import { readFileSync } from 'node:fs';
 import { App, Aspects, RemovalPolicy } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { PortcullisStack } from './stack.js';
 import type { GateExpectation } from './watch/gate.js';
 
-/** `infra.json`: what the command line cannot know. `portcullis deploy infra` writes one. */
+/** `infra.json`; its `gate` is the member `gate` of `portcullis deploy status --json`. */
 export const infrastructureSchema = z.strictObject({
   prefix: z.string().default('portcullis'),
   environments: z

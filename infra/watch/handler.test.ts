@@ -1,4 +1,4 @@
-import { CloudFrontClient } from '@aws-sdk/client-cloudfront';
+import type { CloudFrontClient } from '@aws-sdk/client-cloudfront';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { applyDeployment } from '../../scripts/deploy/apply.js';
 import { settingsOf } from '../../scripts/deploy/behaviour-changes.js';

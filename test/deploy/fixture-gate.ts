@@ -6,7 +6,7 @@ export interface FixtureGate {
   /** Different text gives different code. */
   readonly version?: string;
   /** Believes whatever token comes, as a broken build might. */
-  readonly broken?: 'lets-all-pass' | 'throws' | 'syntax';
+  readonly broken?: 'lets-all-pass' | 'throws' | 'syntax' | 'node-only';
 }
 
 export function fixtureGate({ mode, version = '1', broken }: FixtureGate): string {
@@ -27,6 +27,7 @@ function refuse(request, status, reason) {
 }
 async function handler(event) {
   var request = event.request;
+  ${broken === 'node-only' ? 'for (const name of new Set(Object.keys(request.headers))) if (!name) return request;' : ''}
   ${broken === 'throws' ? "throw new Error('broken build');" : ''}
   ${broken === 'lets-all-pass' ? 'return request;' : ''}
   var token = request.querystring.CAT && request.querystring.CAT.value;
