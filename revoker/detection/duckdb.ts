@@ -173,7 +173,7 @@ const requestTable = [
   ['rendition', 'varchar'],
   ['file', 'varchar'],
   ['object_type', 'varchar'],
-  ['duration', 'uinteger'],
+  ['duration', 'varchar'],
   ['range_start', 'bigint'],
   ['media', 'utinyint'],
 ] as const;

@@ -335,7 +335,8 @@ export function placedColumns(dialect: Dialect, config: DetectionConfig): string
     `${object} as object`,
     'r.rendition',
     'r.player',
-    'r.duration',
+    // Read as it stands in the log, with what follows it: only placed media needs the number.
+    `try_cast(${dialect.extract('r.duration', '^([0-9]{1,7})', 1)} as integer) as duration`,
     'r.seen_at',
     `${dialect.quotient('r.seen_at', config.momentSeconds)} as moment`,
     'r.status',

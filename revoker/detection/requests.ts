@@ -75,7 +75,8 @@ export function requestRows(
 ): string {
   const text = (field: LogField): string => fields[field] ?? 'cast(null as varchar)';
   const present = (field: LogField): string => `nullif(${text(field)}, '-')`;
-  const query = `replace(${text('query')}, '%25', '%')`;
+  // Some log pipelines encode what the player had encoded already.
+  const query = `case when ${dialect.contains(text('query'), '%2522')} then replace(${text('query')}, '%25', '%') else ${text('query')} end`;
   const cut = (key: string): string => `split_part(q, ${literal(key)}, 2)`;
   const whenCmcd = (sql: string): string => `case when in_query then ${sql} end`;
   const hasQuery = fields.query !== undefined;
@@ -105,7 +106,7 @@ export function requestRows(
     `case when lower(split_part(${text('agent')}, '/', 1)) in (${config.tools.map((tool) => literal(tool.toLowerCase())).join(', ') || "''"}) then 1 else 0 end as tool`,
     `${present('cmcd-session')} as told_player`,
     `${present('cmcd-type')} as told_type`,
-    `try_cast(${present('cmcd-duration')} as integer) as told_duration`,
+    `${present('cmcd-duration')} as told_duration`,
     `${dialect.hash(`substr(coalesce(${text('edge')}, ''), 1, 3)`)} as edge`,
     `try_cast(${text('range-start')} as bigint) as range_start`,
     `${fields.method === undefined ? 'true' : `${fields.method} in ('GET', 'HEAD')`} as readable`,
@@ -119,7 +120,7 @@ export function requestRows(
     `${withoutParameter(dialect.element('segments', -1))} as file`,
     `coalesce(told_player, ${whenCmcd(`nullif(split_part(${cut('sid%3D%22')}, '%22', 1), '')`)}) as player_text`,
     `coalesce(told_type, ${whenCmcd(`nullif(substr(${cut('ot%3D')}, 1, 2), '')`)}) as object_type`,
-    `coalesce(told_duration, ${whenCmcd(`try_cast(split_part(split_part(${cut('%2Cd%3D')}, '%', 1), '&', 1) as integer)`)}) as duration`,
+    `coalesce(told_duration, ${whenCmcd(`nullif(substr(${cut('%2Cd%3D')}, 1, 10), '')`)}) as duration`,
     `in_query or told_player is not null or told_type is not null${
       fields.headers === undefined ? '' : ` or coalesce(${dialect.contains('lower(headers_text)', 'cmcd-')}, false)`
     } as has_cmcd`,
@@ -151,7 +152,7 @@ export function requestRows(
   return `select ${third.join(', ')}\nfrom (select ${second.join(', ')}\nfrom (select ${first.join(', ')}\nfrom ${relation}) cut_once) named_once`;
 }
 
-/** The tokens of a log alone, as `token_text`. */
+/** The tokens of a log alone, as `token_text`: only the path segments that may hold one are cut out. */
 export function tokenRows(
   dialect: Dialect,
   relation: string,
@@ -159,10 +160,11 @@ export function tokenRows(
   config: DetectionConfig,
 ): string {
   const text = (field: LogField): string => fields[field] ?? 'cast(null as varchar)';
+  const segments = [...new Set(config.placements.filter(isPath).map(tokenSegment))];
+  const cut = segments.map((segment) => `, ${dialect.part(text('path'), '/', segment)} as segment_${segment}`).join('');
   return (
-    `select ${tokenExpression(dialect, fields, config)} as token_text from (select ${text('path')} as path, ` +
-    `${dialect.cut(text('path'), '/')} as segments, ${text('query')} as query_text, ${text('cookie')} as cookie_text, ` +
-    `${text('headers')} as headers_text from ${relation}) cut_once`
+    `select ${tokenExpression(dialect, fields, config, (segment) => `segment_${segment}`)} as token_text from (select ${text('path')} as path${cut}, ` +
+    `${text('query')} as query_text, ${text('cookie')} as cookie_text, ${text('headers')} as headers_text from ${relation}) cut_once`
   );
 }
 
@@ -181,20 +183,25 @@ function publicPath(path: string, paths: readonly string[]): string {
   return `(${tests.join(' or ')})`;
 }
 
-function pathToken(dialect: Dialect, placement: LogPlacement & { kind: 'path' }): string {
-  const segment = dialect.element('segments', tokenSegment(placement));
+function pathToken(placement: LogPlacement & { kind: 'path' }, segmentAt: (segment: number) => string): string {
+  const segment = segmentAt(tokenSegment(placement));
   const long = `length(${segment}) >= ${shortestToken}`;
   if (placement.mode === 'first') return `case when ${long} then ${segment} end`;
   return `case when ${long} and starts_with(path, ${literal(`${pathPrefix(placement)}/`)}) then ${segment} end`;
 }
 
 /** Over the columns of the first step. What is too short for a token is none. */
-function tokenExpression(dialect: Dialect, fields: FieldExpressions, config: DetectionConfig): string {
+function tokenExpression(
+  dialect: Dialect,
+  fields: FieldExpressions,
+  config: DetectionConfig,
+  segmentAt: (segment: number) => string = (segment) => dialect.element('segments', segment),
+): string {
   const long = (sql: string): string => `case when length(${sql}) >= ${shortestToken} then ${sql} end`;
   const found: string[] = [];
   for (const placement of config.placements) {
     if (isPath(placement)) {
-      if (fields.path !== undefined) found.push(pathToken(dialect, placement));
+      if (fields.path !== undefined) found.push(pathToken(placement, segmentAt));
       continue;
     }
     const name = placement.name ?? 'CAT';
