@@ -83,6 +83,7 @@ function featuresOf(config: FunctionsConfig, placements: readonly Placement[]): 
     rare: claims.has('rare'),
     onUnknown: Object.values(config.claims.onUnknown).includes('allow'),
     path: placed('path'),
+    manyPaths: placements.filter(({ kind }) => kind === 'path').length > 1,
     pathParameter: placed('pathParameter'),
     query: placed('query'),
     cookie: placed('cookie'),
@@ -94,6 +95,7 @@ function featuresOf(config: FunctionsConfig, placements: readonly Placement[]): 
     revokeSubjectContent: scopes.has('subject-content'),
     revokeContent: scopes.has('content'),
     overflow: profile.overflow && scopes.size > 0,
+    cutOffs: profile.cutOffs && scopes.size > 0,
     blackout,
     contentId: located && (byContent || (config.embedOrigins ?? []).some((rule) => rule.content !== undefined)),
     cors: config.cors === undefined ? profile.cors : config.cors !== false,
@@ -145,7 +147,9 @@ export function functionPlan(config: FunctionsConfig, folder = '.'): FunctionPla
     features,
     build: {
       policy: {
-        path: paths.length > 0 ? paths : undefined,
+        path: features.manyPaths ? paths : undefined,
+        pathBefore: features.manyPaths ? undefined : paths[0]?.before,
+        pathKeep: features.manyPaths ? undefined : paths[0]?.keep,
         pathParameter: nameOf('pathParameter'),
         query: nameOf('query'),
         cookie: nameOf('cookie'),

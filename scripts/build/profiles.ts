@@ -17,6 +17,8 @@ export interface Profile {
   readonly countryCodes: boolean;
   /** Revocation buckets that go on in a second key; without it an overfull one is a fault of the store: 503. */
   readonly overflow: boolean;
+  /** Revocations of what was issued before a moment, as subjects have them; without it they hold outright. */
+  readonly cutOffs: boolean;
 }
 
 const everyPlacement = {
@@ -57,6 +59,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     anyJson: true,
     countryCodes: true,
     overflow: true,
+    cutOffs: true,
   },
   default: {
     formats: ['cat', 'jwt'],
@@ -70,6 +73,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     anyJson: false,
     countryCodes: false,
     overflow: false,
+    cutOffs: true,
   },
   'jwt-minimal': {
     formats: ['jwt'],
@@ -83,6 +87,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     anyJson: false,
     countryCodes: false,
     overflow: false,
+    cutOffs: false,
   },
   'cat-minimal': {
     formats: ['cat'],
@@ -96,6 +101,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     anyJson: false,
     countryCodes: false,
     overflow: false,
+    cutOffs: false,
   },
 };
 
