@@ -97,7 +97,7 @@ const htmlEntityDecode: Transformation = (input) => {
 };
 
 /** Bytes 9 to 13 and 160 become spaces, runs of spaces one. */
-// eslint-disable-next-line no-control-regex -- the bytes are what is looked for
+
 const compressWhiteSpace: Transformation = (input) => input.replace(/[\t-\r\u00a0 ]+/g, ' ');
 
 const normalizePath: Transformation = (input) => {
