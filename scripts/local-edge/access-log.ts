@@ -31,21 +31,18 @@ export async function openLineLog(file: string): Promise<LineLog> {
 /** Encodes what CloudFront encodes in free-text fields: control characters, spaces, quotes, percent signs, bytes ≥ 0x7f. */
 export function logText(text: string | undefined): string {
   if (text === undefined || text === '') return '-';
-  return text.replace(
-    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-    /[\u0000-\u0020"%\\\u007f-\u{10ffff}]/gu,
-    (character) =>
-      [...Buffer.from(character, 'utf8')]
-        .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
-        .join(''),
+  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+  const encoded = /[\u0000-\u0020"%\\\u007f-\u{10ffff}]/gu;
+  return text.replace(encoded, (character) =>
+    [...Buffer.from(character, 'utf8')].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
   );
 }
 
 /** A path or query as sent; only what would break a line is encoded. */
 export function logTarget(raw: string): string {
   if (raw === '') return '-';
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   return raw.replace(
+    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
     /[\u0000-\u0020\u007f-\u00ff]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
   );

@@ -56,7 +56,6 @@ function withCarrier(bytes: Buffer, carrier: string): Buffer {
   if (!line.some((byte) => byte >= 0x80)) return bytes;
   const [method, target, version] = line.toString('latin1').trimEnd().split(' ');
   if (!method || !target || !version) return bytes;
-  // eslint-disable-next-line no-control-regex -- bytes that the parser refuses are what is looked for
   const escaped = target.replace(/[\u0080-\u00ff]/g, (byte) => `%${byte.charCodeAt(0).toString(16)}`);
   const head = `${method} ${escaped} ${version}\r\n${carrier}: ${Buffer.from(target, 'latin1').toString('base64url')}\r\n`;
   return Buffer.concat([Buffer.from(head, 'latin1'), bytes.subarray(line.length)]);

@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-unused-vars, @typescript-eslint/no-require-imports -- a CloudFront Function: the platform calls handler and knows no ES modules but one */
 import cf from 'cloudfront';
 var runs = 0;
 // Test function: what it does is chosen by the header x-act, so that each trap of the edge can be tried alone.

@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-unused-vars -- a CloudFront Function: the platform calls handler */
 function handler(event) {
   var response = event.response;
   var act = event.request.headers['x-act'] ? event.request.headers['x-act'].value : '';
