@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { decode as decodeCbor, Tag } from 'cbor-x';
+import { decode as decodeCbor, type Tag } from 'cbor-x';
+import { decode } from '@portcullis/tokens/decode';
 import { abuserKinds, defaultSimulation, fieldNames, lookAlikeKinds, simulate, writeSimulation } from './index.js';
 import type { LogRow, SimulationOptions } from './index.js';
 import { addressRanges, networkOfAddress } from './networks.js';
@@ -192,6 +193,22 @@ describe('the tokens', () => {
     ]);
     expect(payload.length).toBeGreaterThan(23);
     expect(Buffer.from(mac)).toEqual(createHmac('sha256', key.secret).update(structure).digest());
+  });
+
+  it.each([
+    ['cat', encodeCat],
+    ['jwt', encodeJwt],
+  ] as const)('are read by the SDK with the same meaning: %s', (format, encode) => {
+    const decoded = decode(encode(claims, key));
+    expect(decoded).toMatchObject({
+      format,
+      kid: 'sim-1',
+      session: Buffer.from(claims.session).toString('base64url'),
+      tokenId: Buffer.from(claims.tokenId).toString('base64url'),
+      subject: 'acct-1',
+      issuer: 'https://play.example.tv',
+      expiresAt: 1_800_000_300,
+    });
   });
 
   it('are JWTs that the same key verifies', () => {
