@@ -36,13 +36,13 @@ export class FunctionSourceError extends Error {
  */
 export function wrapFunction(source: string, name: string): string {
   const body = source.replace(
-    /(^|[;\n])(\s*)import\s+([A-Za-z_$][\w$]*)\s+from\s*(['"])cloudfront\4\s*;?/,
+    /(^|[;}\n])(\s*)import\s+([A-Za-z_$][\w$]*)\s+from\s*(['"])cloudfront\4\s*;?/,
     (_, before: string, space: string, local: string) => `${before}${space}const ${local} = __cloudfront;`,
   );
   if (/(^|[;}\n])\s*export\s*[{\w]/.test(body)) {
     throw new FunctionSourceError(`${name}: an export is left in the file; CloudFront would answer every viewer 503`);
   }
-  if (/(^|[;\n])\s*import\b\s*[\w${*'\x22]/.test(body)) {
+  if (/(^|[;}\n])\s*import\b\s*[\w${*'\x22]/.test(body)) {
     throw new FunctionSourceError(`${name}: only 'cloudfront' can be imported, as a default import`);
   }
   return `export function instantiate(console, __cloudfront, require, Date, ${hidden.join(', ')}) {

@@ -25,6 +25,7 @@ test('a compiled function is wrapped whether it is minified or not', () => {
   for (const source of [
     "import cf from 'cloudfront';\nfunction handler() {}",
     'import e from"cloudfront";function handler(){}',
+    'function a(){}import e from"cloudfront";function handler(){}',
     '"use strict";import $e from"cloudfront";function handler(){}',
     "\n\n  import cf from 'cloudfront'\nfunction handler() {}",
   ]) {
