@@ -458,7 +458,7 @@ function database(
         ? ` where session in (select session from ${named(sessions.flatMap(sessionTexts))})`
         : every
           ? ''
-          : ` where ${notable(config)} or (session, window_start) in (select session, window_start from crowd)`;
+          : ` where ${notable(config, audience.segmentSeconds)} or (session, window_start) in (select session, window_start from crowd)`;
       const answer = await connection.runAndReadAll(
         `with gathered as (${(['activity', 'position', 'moment'] as const).map((kind) => gathered(duckdb, 'pieces', kind)).join(' union all ')}), expected as (${expected('gathered', { families: 'families', agents: 'agents' })}), ` +
           `features as (${featuresOf(duckdb, config, 'expected')}), ` +

@@ -174,8 +174,6 @@ export function piecesAtOnce(requests: string): string {
   ].join('\n');
 }
 
-const summed = (name: string): string => `sum(${name}) as ${name}`;
-
 /**
  * Pieces of several networks put together: one row a place of activity, a position, a moment. The engines' common core.
  * With `kind`, only the pieces of that kind, grouped by the keys that it has: an engine that holds the kinds apart need
@@ -275,10 +273,9 @@ export function featuresOf(dialect: Dialect, config: DetectionConfig, gatheredPi
  * Rows in which some signal speaks at all: the others cannot reach any score, and need not leave the engine. Each test is
  * the lowest value from which the weight of the same name gives points.
  */
-export function notable(config: DetectionConfig): string {
-  const { weights, hardRules } = config;
-  const video = 'greatest(timed_positions, 1)';
-  const mediaSeconds = `(media_milliseconds / 1000.0 + case when media_milliseconds = 0 then timed_positions * ${config.segmentSeconds} else 0 end)`;
+export function notable(config: DetectionConfig, segmentSeconds: number = config.segmentSeconds): string {
+  const { weights } = config;
+  const mediaSeconds = `(media_milliseconds / 1000.0 + case when media_milliseconds = 0 then timed_positions * ${segmentSeconds} else 0 end)`;
   const tests = [
     `repeated_positions > ${weights.repeatedSegments.from} * greatest(positions, 1)`,
     `distant_moments > ${weights.distantPlayheads.from} * greatest(moments, 1)`,
@@ -287,7 +284,7 @@ export function notable(config: DetectionConfig): string {
     `asns > ${weights.autonomousSystems.from}`,
     `countries > ${weights.countries.from}`,
     `renditions - positions > ${weights.renditions.from} * greatest(positions, 1)`,
-    `${mediaSeconds} > ${Math.min(weights.pace.from, hardRules.pace || weights.pace.from)} * ${Math.min(30, config.windowSeconds)}`,
+    `${mediaSeconds} - ${config.bufferSeconds} > ${weights.pace.from} * greatest(last_at - first_at, ${config.momentSeconds})`,
     `${alonePoints(config, { media: 'media', hosting: 'hosting_media', tool: 'tool_media', silent: '(expected_cmcd - cmcd_media)', oneIn: 'agent_one_in' })} >= ${config.actions.watch}`,
   ];
   return `(media >= ${config.evidence.media} and (${tests.join('\n  or ')}))`;

@@ -93,13 +93,12 @@ export function judgeWindow(
     add(signal, value, weights[signal].points * onRamp(value, weights[signal]) * factor, reason);
 
   const enough = row.media >= evidence.media && row.moments >= evidence.moments;
-  let sharing = 0;
   if (enough) {
     const repeated = row.repeatedPositions >= evidence.repeated ? share(row.repeatedPositions, row.positions) : 0;
     const distant = row.distantMoments >= evidence.repeated ? share(row.distantMoments, row.moments) : 0;
     const players = row.playerMoments >= evidence.moments ? share(row.playerMoments, row.moments) : 0;
     const countries = row.countryMoments >= evidence.moments ? share(row.countryMoments, row.moments) : 0;
-    sharing = Math.max(onRamp(repeated, weights.repeatedSegments), onRamp(distant, weights.distantPlayheads));
+    const sharing = Math.max(onRamp(repeated, weights.repeatedSegments), onRamp(distant, weights.distantPlayheads));
     weigh(
       'repeatedSegments',
       repeated,
