@@ -10,7 +10,11 @@ export default typescript.config(
       '**/.portcullis/**',
       '**/.cache/**',
       '**/cdk.out/**',
+      '**/.*.mjs',
       '**/coverage/**',
+      // Compiled functions that stand in for the real ones: scripts of the edge runtime.
+      'test/engine/fixture/**',
+      'test/local-edge/functions/**',
     ],
   },
   eslint.configs.recommended,

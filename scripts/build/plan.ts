@@ -133,6 +133,7 @@ export function functionPlan(config: FunctionsConfig, folder = '.'): FunctionPla
   const status = Object.entries({ ...defaultStatus, ...answers.status }).filter(
     ([reason, code]) => code !== 401 && (reason !== 'blackout' || features.blackout),
   );
+  const exposed = [...(answers.reasonHeader ? ['x-portcullis-reason'] : []), ...(features.header ? TOKEN_HEADERS : [])];
   const tokenHeaders = [
     ...(features.header ? TOKEN_HEADERS : []),
     ...(features.authorization ? ['authorization', 'dpop'] : []),
@@ -174,6 +175,7 @@ export function functionPlan(config: FunctionsConfig, folder = '.'): FunctionPla
       settings: {
         status: Object.fromEntries(status),
         reasonHeader: answers.reasonHeader,
+        exposed: exposed.join(','),
         corsOrigins: shared.origins === '*' ? undefined : shared.origins,
         corsCredentials: shared.credentials,
         preflight: {
