@@ -24,6 +24,7 @@ export const commandGroups: readonly CommandGroup[] = [
   { words: ['revocations'], heading: cutOff, load: () => import('../commands/revocations.js') },
   { words: ['blackout'], heading: cutOff, load: () => import('../commands/blackout.js') },
   { words: ['detect'], heading: cutOff, load: () => import('../commands/detect.js') },
+  { words: ['init'], heading: deploying, load: () => import('../commands/init.js') },
   { words: ['deploy'], heading: deploying, load: () => import('../commands/deploy.js') },
   { words: ['mode'], heading: deploying, load: () => import('../commands/mode.js') },
   { words: ['waf'], heading: deploying, load: () => import('../commands/waf.js') },
