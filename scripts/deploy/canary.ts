@@ -106,6 +106,9 @@ export async function startCanary(
       ? { Type: 'SingleWeight', SingleWeightConfig: { Weight: canary.weight } }
       : { Type: 'SingleHeader', SingleHeaderConfig: { Header: canary.header, Value: canary.value } },
   );
+  if (viewerResponseSees !== undefined) {
+    await access.record.put({ ...applied.manifest, name: canaryName(desired), viewerResponseSees });
+  }
   return { staging: staging.id, policy, header, applied, viewerResponseSees };
 }
 

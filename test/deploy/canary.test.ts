@@ -70,6 +70,7 @@ describe('a canary on a staging distribution', () => {
     const desired = await setting.desired({ canary: header });
     const canary = await startCanary(setting.access, desired, { probe: { url: edge.url, path: '/vod/film/a.m3u8' } });
     expect(canary.viewerResponseSees).toBe(sees);
+    expect((await setting.access.record.list('test-canary')).pop()).toMatchObject({ viewerResponseSees: sees });
     expect([...setting.double.state.functions.keys()].filter((name) => name.includes('probe'))).toEqual([]);
     await endCanary(setting.access, desired);
   });
