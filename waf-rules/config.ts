@@ -110,10 +110,10 @@ export const wafConfigSchema = z.strictObject({
       ddos: z.boolean().optional(),
     })
     .optional(),
-  /** Addresses and networks that the network rules and rate limits pass over. Token checks stay. */
+  /** Addresses and networks that rules about networks, places and rates pass over. Token checks stay. */
   exceptions: z
     .strictObject({
-      /** Apple's Private Relay by its own network number; more ranges from Apple's list through `relayRanges`. */
+      /** Apple's Private Relay: passed over by the lists of networks only. More ranges through `relayRanges`. */
       privateRelay: z.boolean().optional(),
       relayRanges: z.array(cidr).optional(),
       /** Route 53 health checks, as shipped here. */

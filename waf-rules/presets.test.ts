@@ -356,6 +356,19 @@ describe('variants', () => {
     expect(decideLast('strict', config, attack)).toMatchObject({ action: 'BLOCK', rule: 'portcullis-rate-address' });
   });
 
+  test('a relay is no way around places, fingerprints and rate limits', () => {
+    const relayed = { address: '23.0.9.9', asn: 36183 };
+    expect(decideLast('live-event', loaded, [{ ...watching, ...relayed }]).action).toBe('ALLOW');
+    expect(decideLast('live-event', loaded, [{ ...watching, ...relayed, country: 'KP' }]).rule).toBe(
+      'portcullis-country-blocked',
+    );
+    expect(decideLast('live-event', loaded, [{ ...watching, ...relayed, ja3: 'a'.repeat(32) }]).rule).toBe(
+      'portcullis-fingerprint-ja3',
+    );
+    const shared = flood(1300, (i) => ({ ...watching, asn: 36183, address: `23.0.9.${i % 200}` }));
+    expect(decideLast('live-event', loaded, shared).rule).toBe('portcullis-rate-token-query');
+  });
+
   test('vod lets listed networks pass and tells the function in a header', () => {
     expect(decideLast('vod', config, [{ ...watching, address: '23.0.0.1' }])).toMatchObject({
       action: 'ALLOW',

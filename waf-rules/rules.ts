@@ -36,10 +36,11 @@ export const insertedHeaders = {
 
 /** Labels of the ACL's own rules. Namespace `deny` says why a request is (or would be) turned away. */
 export const labels = {
-  exemptMonitoring: 'exempt:monitoring',
+  exemptMonitoring: 'exempt:trusted:monitoring',
   exemptRelay: 'exempt:relay',
-  exemptNetwork: 'exempt:network',
+  exemptNetwork: 'exempt:trusted:network',
   exempt: 'exempt:',
+  trusted: 'exempt:trusted:',
   tokenShaped: 'token:shaped',
 } as const;
 const deny = (id: string): string => `deny:${id}`;
@@ -47,7 +48,11 @@ const deny = (id: string): string => `deny:${id}`;
 const [vpnRule, hostingRule] = managedGroups.anonymousIps.rules;
 const [reputationRule, reconnaissanceRule, ddosRule] = managedGroups.ipReputation.rules;
 
+/** Neither trusted nor a relay: for lists of networks, which a relay's viewer did not choose to be on. */
 const notExempt = (): Statement => not(labelNamespace(labels.exempt));
+
+/** Not trusted: for everything else, so that a relay is no way around places, fingerprints and rate limits. */
+const notTrusted = (): Statement => not(labelNamespace(labels.trusted));
 
 const startsWith = (paths: readonly string[]): Statement =>
   any(paths.map((path) => bytes(field.path, 'STARTS_WITH', path)));
@@ -152,14 +157,14 @@ export function placeRules(settings: WafSettings): RuleDefinition[] {
   const roaming = 'Travellers, and addresses that the geographic database puts elsewhere.';
   if (settings.asnsBlocked.length > 0) {
     const shared = 'Every customer of the network. Use it for hosting, never for a carrier.';
-    block('network-blocked', 'Networks refused by number.', shared, all([network(settings.asnsBlocked), notExempt()]));
+    block('network-blocked', 'Networks refused by number.', shared, all([network(settings.asnsBlocked), notTrusted()]));
   }
   if (settings.countriesBlocked.length > 0) {
     block(
       'country-blocked',
       'Viewers from refused countries.',
       roaming,
-      all([country(settings.countriesBlocked), notExempt()]),
+      all([country(settings.countriesBlocked), notTrusted()]),
     );
   }
   if (settings.countriesAllowed.length > 0) {
@@ -167,7 +172,7 @@ export function placeRules(settings: WafSettings): RuleDefinition[] {
       'country-outside',
       'Viewers from outside the allowed countries; unknown places count as outside.',
       roaming,
-      all([not(country(settings.countriesAllowed)), notExempt()]),
+      all([not(country(settings.countriesAllowed)), notTrusted()]),
     );
   }
   if (settings.regionsBlocked.length > 0) {
@@ -184,7 +189,7 @@ export function placeRules(settings: WafSettings): RuleDefinition[] {
       'region-blocked',
       'Viewers from refused regions.',
       roaming,
-      all([any(settings.regionsBlocked.map((code) => label(`awswaf:clientip:geo:region:${code}`))), notExempt()]),
+      all([any(settings.regionsBlocked.map((code) => label(`awswaf:clientip:geo:region:${code}`))), notTrusted()]),
     );
   }
   return rules;
@@ -198,7 +203,7 @@ export function fingerprintRules(settings: WafSettings): RuleDefinition[] {
       id,
       threat: 'Tools known by their TLS fingerprint.',
       falsePositives: 'Every client built on the same TLS library and version; try in count mode over an event first.',
-      statement: all([statement, notExempt()]),
+      statement: all([statement, notTrusted()]),
       enforcement: { kind: 'block', status: 403, reason: 'fingerprint_refused' },
       labels: [deny(id)],
     });
@@ -459,7 +464,7 @@ export function mintRules(settings: WafSettings): RuleDefinition[] {
         mint.perAddress,
         'Farming of tokens from one address',
         'Carriers and campuses at kick-off, when hundreds sign in behind one address.',
-        rate({ kind: 'address' }, mint.perAddress.limit, mint.perAddress.window, all([here, notExempt()])),
+        rate({ kind: 'address' }, mint.perAddress.limit, mint.perAddress.window, all([here, notTrusted()])),
       ),
     );
   }
@@ -470,7 +475,7 @@ export function mintRules(settings: WafSettings): RuleDefinition[] {
         mint.perAddressAndAgent,
         'Farming of tokens by one client of an address',
         'Identical set-top boxes behind one address.',
-        rate(agentKeys, mint.perAddressAndAgent.limit, mint.perAddressAndAgent.window, all([here, notExempt()])),
+        rate(agentKeys, mint.perAddressAndAgent.limit, mint.perAddressAndAgent.window, all([here, notTrusted()])),
       ),
     );
   }
@@ -489,7 +494,7 @@ export function challengeRules(settings: WafSettings): RuleDefinition[] {
         startsWith(settings.challengePages),
         bytes(field.method, 'EXACTLY', 'GET'),
         bytes(field.header('accept'), 'CONTAINS', 'text/html'),
-        notExempt(),
+        notTrusted(),
       ]),
       enforcement: { kind: 'challenge' },
       labels: ['challenge:page'],
@@ -509,7 +514,7 @@ export function rateRules(settings: WafSettings): RuleDefinition[] {
         rates.address,
         'Floods from one address',
         carrier,
-        rate({ kind: 'address' }, rates.address.limit, rates.address.window, notExempt()),
+        rate({ kind: 'address' }, rates.address.limit, rates.address.window, notTrusted()),
       ),
     );
   }
@@ -520,7 +525,7 @@ export function rateRules(settings: WafSettings): RuleDefinition[] {
         rates.addressAndAgent,
         'Floods by one client of an address',
         carrier,
-        rate(agentKeys, rates.addressAndAgent.limit, rates.addressAndAgent.window, notExempt()),
+        rate(agentKeys, rates.addressAndAgent.limit, rates.addressAndAgent.window, notTrusted()),
       ),
     );
   }
@@ -534,7 +539,7 @@ export function rateRules(settings: WafSettings): RuleDefinition[] {
           setting,
           'One token used by many players at once',
           'Players that load far ahead on a fast line.',
-          rate({ kind: 'keys', keys: [key] }, setting.limit, setting.window, all([guarded, notExempt()])),
+          rate({ kind: 'keys', keys: [key] }, setting.limit, setting.window, all([guarded, notTrusted()])),
         ),
       );
     }
@@ -558,7 +563,7 @@ export function rateRules(settings: WafSettings): RuleDefinition[] {
             ),
             not(regex(field.path, '\\.(m3u8|mpd)$')),
             not(present(field.header('range'))),
-            notExempt(),
+            notTrusted(),
           ]),
         ),
       ),
@@ -575,7 +580,7 @@ export function rateRules(settings: WafSettings): RuleDefinition[] {
         rates.session,
         'One session used by many players at once',
         'Households that watch several streams in one session.',
-        rate({ kind: 'keys', keys: [key] }, rates.session.limit, rates.session.window, notExempt()),
+        rate({ kind: 'keys', keys: [key] }, rates.session.limit, rates.session.window, notTrusted()),
       ),
     );
   }
@@ -590,7 +595,7 @@ export function rateRules(settings: WafSettings): RuleDefinition[] {
           { kind: 'keys', keys: [{ ASN: {} }] },
           rates.listedNetwork.limit,
           rates.listedNetwork.window,
-          all([any([label(vpnRule.label), label(hostingRule.label)]), notExempt()]),
+          all([any([label(vpnRule.label), label(hostingRule.label)]), notTrusted()]),
         ),
       ),
     );
