@@ -1,6 +1,6 @@
 import type { DetectionConfig } from '../detection/config.js';
 import type { FeatureRow, SessionKind } from '../detection/features.js';
-import { judgeWindow, type WindowVerdict } from '../detection/verdict.js';
+import { judge, type Verdict } from '../detection/verdict.js';
 import type { StreamedRequest } from './record.js';
 import { shortHash } from './record.js';
 
@@ -150,6 +150,7 @@ export function judgeEntries(
   about: { readonly session: string; readonly sessionKind: SessionKind; readonly windowStart: number },
   entries: Iterable<string>,
   config: DetectionConfig,
-): WindowVerdict {
-  return judgeWindow(rowOf(about, entries, config), config, { cmcdShare: 0, segmentSeconds: undefined });
+): Verdict {
+  const usual = { cmcdShare: 0, segmentSeconds: undefined };
+  return judge([rowOf(about, entries, config)], [], config, usual)[0] as Verdict;
 }

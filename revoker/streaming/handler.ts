@@ -1,7 +1,7 @@
 import type { DetectionConfig } from '../detection/config.js';
 import { realTimeFields } from '../detection/fields.js';
 import type { SessionKind } from '../detection/features.js';
-import type { Contribution } from '../detection/verdict.js';
+import type { Verdict } from '../detection/verdict.js';
 import { entryOf, judgeEntries } from './aggregate.js';
 import type { StreamingConfig } from './config.js';
 import { PoisonRecord, recordReader } from './record.js';
@@ -30,7 +30,7 @@ export interface StreamVerdict {
   /** Last request that the verdict rests on, and when it was reached; seconds since 1970. */
   readonly lastAt: number;
   readonly decidedAt: number;
-  readonly contributions: readonly Contribution[];
+  readonly verdict: Verdict;
 }
 
 /** A record set aside: where it stands in the stream, so that it can be fetched again, and why; nothing of its content. */
@@ -128,11 +128,11 @@ export function streamHandler(
     const told: StreamVerdict = {
       ...key,
       score: verdict.score,
-      lastAt: verdict.row.lastAt,
+      lastAt: verdict.lastSeen,
       decidedAt: Math.floor(now()),
-      contributions: verdict.contributions,
+      verdict,
     };
-    if (!(await store.begin(key, JSON.stringify(told), until))) return false;
+    if (!(await store.begin(key, JSON.stringify({ ...told, verdict: verdict.contributions }), until))) return false;
     await options.convict(told);
     await store.finish(key);
     return true;

@@ -22,14 +22,19 @@ export interface AggregateStore {
    */
   begin(key: AggregateKey, verdict: string, until: number): Promise<boolean>;
   finish(key: AggregateKey): Promise<void>;
+  /** Counts one more act within a period and gives the count: what a ceiling is held against. */
+  countAct(period: string, until: number): Promise<number>;
 }
 
-const aggregateName = ({ session, windowStart }: AggregateKey): string => `a#${session}#${windowStart}`;
-const verdictName = ({ session }: AggregateKey): string => `v#${session}`;
+type ItemKey = Record<'pk' | 'sk', { S: string }>;
+
+const itemKey = (pk: string, sk: string): ItemKey => ({ pk: { S: `STREAM#${pk}` }, sk: { S: sk } });
+const aggregateKey = ({ session, windowStart }: AggregateKey): ItemKey => itemKey(session, `SET#${windowStart}`);
+const verdictKey = ({ session }: AggregateKey): ItemKey => itemKey(session, 'VERDICT');
 
 /**
- * Aggregates and verdicts in one DynamoDB table: partition key `id` (text), attribute `ttl` for its expiry. Aggregates are
- * string sets, which DynamoDB unites by itself.
+ * Aggregates and verdicts in one DynamoDB table, the ledger's: partition key `pk`, sort key `sk`, attribute `ttl` for
+ * expiry; their partitions begin with `STREAM#`, which no other item's does. Aggregates are string sets, which DynamoDB unites by itself.
  */
 export function dynamoAggregates(client: Pick<DynamoDBClient, 'send'>, table: string): AggregateStore {
   return {
@@ -37,7 +42,7 @@ export function dynamoAggregates(client: Pick<DynamoDBClient, 'send'>, table: st
       const answer = await client.send(
         new UpdateItemCommand({
           TableName: table,
-          Key: { id: { S: aggregateName(key) } },
+          Key: aggregateKey(key),
           UpdateExpression: 'ADD entries :entries SET #ttl = :until',
           ExpressionAttributeNames: { '#ttl': 'ttl' },
           ExpressionAttributeValues: { ':entries': { SS: [...new Set(entries)] }, ':until': { N: String(until) } },
@@ -52,12 +57,12 @@ export function dynamoAggregates(client: Pick<DynamoDBClient, 'send'>, table: st
           new PutItemCommand({
             TableName: table,
             Item: {
-              id: { S: verdictName(key) },
+              ...verdictKey(key),
               verdict: { S: verdict },
               state: { S: 'told' },
               ttl: { N: String(until) },
             },
-            ConditionExpression: 'attribute_not_exists(id) OR #state = :told',
+            ConditionExpression: 'attribute_not_exists(pk) OR #state = :told',
             ExpressionAttributeNames: { '#state': 'state' },
             ExpressionAttributeValues: { ':told': { S: 'told' } },
           }),
@@ -76,12 +81,25 @@ export function dynamoAggregates(client: Pick<DynamoDBClient, 'send'>, table: st
       await client.send(
         new UpdateItemCommand({
           TableName: table,
-          Key: { id: { S: verdictName(key) } },
+          Key: verdictKey(key),
           UpdateExpression: 'SET #state = :done',
           ExpressionAttributeNames: { '#state': 'state' },
           ExpressionAttributeValues: { ':done': { S: 'done' } },
         }),
       );
+    },
+    async countAct(period, until) {
+      const answer = await client.send(
+        new UpdateItemCommand({
+          TableName: table,
+          Key: itemKey('ACTS', period),
+          UpdateExpression: 'ADD acts :one SET #ttl = :until',
+          ExpressionAttributeNames: { '#ttl': 'ttl' },
+          ExpressionAttributeValues: { ':one': { N: '1' }, ':until': { N: String(until) } },
+          ReturnValues: 'UPDATED_NEW',
+        }),
+      );
+      return Number(answer.Attributes?.['acts']?.N ?? 0);
     },
   };
 }
