@@ -48,9 +48,10 @@ const maxRefusals = 400;
 const maxOutages = 8;
 /** A turn ends by itself after so long, should its writer have died. */
 const turnSeconds = 20;
-/** Some 20 seconds of waiting for a turn. */
-const turnWaits = 80;
-const turnWaitMilliseconds = 250;
+/** Some 40 seconds of waiting for a turn, asked for ever more rarely: those who wait must not slow the one who writes. */
+const turnWaits = 25;
+const firstTurnWait = 250;
+const longestTurnWait = 4000;
 /** Answers in a row that may mean a stale ETag or a wrong batch. */
 const maxDoubts = 20;
 
@@ -156,7 +157,7 @@ async function beforeNextAttempt(
   await sleep(random() * Math.min(500, 25 * 2 ** Math.min(refusals, 5)));
   for (let wait = 0; wait < turnWaits; wait += 1) {
     if (await options.ledger.takeTurn(store.name, owner, Date.now() / 1000 + turnSeconds)) return;
-    await sleep(random() * 2 * turnWaitMilliseconds);
+    await sleep(random() * Math.min(longestTurnWait, firstTurnWait * 1.5 ** wait));
   }
 }
 
