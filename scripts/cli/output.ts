@@ -55,16 +55,15 @@ function printable(text: string): string {
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\u00b7');
 }
 
-function renderTable(
-  columns: readonly (string | Column)[],
-  rows: readonly (readonly (string | number)[])[],
-): string {
+function renderTable(columns: readonly (string | Column)[], rows: readonly (readonly (string | number)[])[]): string {
   const heads = columns.map((column) => (typeof column === 'string' ? { title: column } : column));
   const cells = rows.map((row) => row.map((cell) => printable(String(cell)).replace(/\n/g, ' ')));
   const widths = heads.map((head, i) => Math.max(head.title.length, ...cells.map((row) => (row[i] ?? '').length)));
   const render = (row: readonly string[]): string =>
     row
-      .map((cell, i) => ((heads[i] as Column).align === 'right' ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .map((cell, i) =>
+        (heads[i] as Column).align === 'right' ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0),
+      )
       .join('  ')
       .trimEnd();
   const rule = widths.map((width) => '─'.repeat(width)).join('  ');
@@ -72,10 +71,7 @@ function renderTable(
 }
 
 /** Makes the output of one command run. */
-export function createCli(
-  options: { json: boolean; configPath: string },
-  streams: CliStreams = process,
-): Cli {
+export function createCli(options: { json: boolean; configPath: string }, streams: CliStreams = process): Cli {
   const { stdin, stdout, stderr } = streams;
   return {
     json: options.json,
@@ -111,11 +107,7 @@ export function createCli(
   };
 }
 
-function createProgress(
-  total: number,
-  label: string,
-  stream: CliStreams['stderr'] | undefined,
-): Progress {
+function createProgress(total: number, label: string, stream: CliStreams['stderr'] | undefined): Progress {
   let count = 0;
   let shownAt = 0;
   const started = Date.now();
