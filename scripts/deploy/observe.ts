@@ -197,7 +197,10 @@ async function readRecords(
   const keys = found.filter(([key]) => key !== 'm:').length;
   return {
     keyRecords: keys > 0 || whole ? keys : undefined,
-    modes: found.flatMap(([key, value]) => modeOf(key, value) ?? []),
+    // A mode whose time is up has fallen back to enforce by itself.
+    modes: found
+      .flatMap(([key, value]) => modeOf(key, value) ?? [])
+      .filter((record) => record.until === undefined || record.until * 1000 > Date.now()),
   };
 }
 

@@ -215,6 +215,23 @@ describe('applying a deployment', () => {
   });
 });
 
+describe('a mode in the store', () => {
+  it.each([
+    ['that stands', 4_000_000_000, ['m:']],
+    ['whose time is up', 1_700_000_000, []],
+  ])('%s is in the plan of an enforced behaviour, or not', async (_, until, keys) => {
+    await toEnforce();
+    const store = setting.double.state.stores.get('portcullis-test')!;
+    await setting.access
+      .keyValues(store.arn)
+      .update(() => Promise.resolve({ puts: [['m:', JSON.stringify({ mode: 'log', until })]], deletes: [] }));
+    const desired = await setting.desired(enforce);
+    const { findings } = makePlan(desired, await observe(setting.access, desired));
+    const found = findings.filter((finding) => finding.code === 'mode_override_in_store');
+    expect(found.map((finding) => /record (\S+) in/.exec(finding.message)?.[1])).toEqual(keys);
+  });
+});
+
 describe('rolling a deployment back', () => {
   it('restores the configuration byte for byte and removes what the deployment made', async () => {
     const before = setting.double.distributionXml(setting.id);
