@@ -5,7 +5,7 @@ export interface NodeCrypto {
   createHmac(
     hash: string,
     key: unknown,
-  ): { update(data: Uint8Array | string, encoding?: string): { digest(encoding?: string): unknown } };
+  ): { update(data: Uint8Array | string): unknown; digest(encoding: string): unknown };
   createSecretKey(secret: Uint8Array): unknown;
   /** Node 20.12 and later: one call, no object. */
   hash?(hash: string, data: Uint8Array, encoding: string): string;
@@ -41,8 +41,11 @@ export function importHmac(secret: Uint8Array<ArrayBuffer>, usages: KeyUsage[]):
   return crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash: 'SHA-256' }, false, usages);
 }
 
-/** HMAC-SHA-256 in one synchronous call, as a binary string or base64url text; text input is ASCII. */
-export type SynchronousHmac = (data: Uint8Array | string, encoding: 'latin1' | 'base64url') => string;
+/** What an HMAC is over: bytes, ASCII text, or pieces of either to be joined. */
+export type HmacInput = Uint8Array | string | readonly (Uint8Array | string)[];
+
+/** HMAC-SHA-256 in one synchronous call, as a binary string or base64url text. */
+export type SynchronousHmac = (data: HmacInput, encoding: 'latin1' | 'base64url') => string;
 
 interface ByteBuffer extends Uint8Array {
   latin1Write(text: string, offset?: number): number;
@@ -62,8 +65,11 @@ export function synchronousHmac(secret: Uint8Array): SynchronousHmac | undefined
   const node = nodeCrypto;
   if (!node) return undefined;
   const key = node.createSecretKey(secret);
-  const hmac: SynchronousHmac = (data, encoding) =>
-    node.createHmac('sha256', key).update(data).digest(encoding) as string;
+  const hmac: SynchronousHmac = (data, encoding) => {
+    const mac = node.createHmac('sha256', key);
+    for (const piece of isPieces(data) ? data : [data]) mac.update(piece);
+    return mac.digest(encoding) as string;
+  };
   const NodeBuffer = (globalThis as unknown as { Buffer?: { alloc(size: number): ByteBuffer } }).Buffer;
   const { hash } = node;
   if (!hash || !NodeBuffer) return hmac;
@@ -77,10 +83,28 @@ export function synchronousHmac(secret: Uint8Array): SynchronousHmac | undefined
     outer[i] = (padded[i] as number) ^ 0x5c;
   }
   return (data, encoding) => {
-    if (data.length > quickBytes) return hmac(data, encoding);
-    if (typeof data === 'string') inner.latin1Write(data, blockBytes);
-    else inner.set(data, blockBytes);
-    outer.latin1Write(hash('sha256', inner.subarray(0, blockBytes + data.length), 'latin1'), blockBytes);
+    let end = blockBytes;
+    // Pieces are joined where they are hashed: small buffers are dear to allocate.
+    if (isPieces(data)) {
+      let length = 0;
+      for (let i = 0; i < data.length; i++) length += (data[i] as string | Uint8Array).length;
+      if (length > quickBytes) return hmac(data, encoding);
+      for (let i = 0; i < data.length; i++) end = append(inner, data[i] as string | Uint8Array, end);
+    } else {
+      if (data.length > quickBytes) return hmac(data, encoding);
+      end = append(inner, data, end);
+    }
+    outer.latin1Write(hash('sha256', inner.subarray(0, end), 'latin1'), blockBytes);
     return hash('sha256', outer, encoding);
   };
+}
+
+function isPieces(data: HmacInput): data is readonly (Uint8Array | string)[] {
+  return Array.isArray(data);
+}
+
+function append(buffer: ByteBuffer, piece: Uint8Array | string, at: number): number {
+  if (typeof piece === 'string') buffer.latin1Write(piece, at);
+  else buffer.set(piece, at);
+  return at + piece.length;
 }

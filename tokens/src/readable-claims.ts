@@ -40,7 +40,7 @@ export function nameOfClaim(key: string | number): string {
 
 /** One claim as the core has it, by its JWT name. */
 export function claimOf(token: ParsedToken, name: keyof typeof claimLabels): CborValue {
-  return token.claims[claimLabels[name]] ?? token.claims[name];
+  return token.claims[claimLabels[name]];
 }
 
 /** A token's claims in the form of a JWT, whatever its format: names for labels, base64url for bytes. For reading, not for deciding. */

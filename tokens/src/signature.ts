@@ -49,13 +49,7 @@ function hmacCheck(key: HmacKey): SignatureCheck | Promise<SignatureCheck> {
         crypto.subtle.verify('HMAC', imported, new Uint8Array(token.signature), joined(token.signed)),
     );
   }
-  return (token) => equalMac(token.signature, hmac(signedInput(token.signed), 'latin1'));
-}
-
-/** JWTs are signed as text, CATs as pieces. */
-function signedInput(pieces: ParsedToken['signed']): Uint8Array | string {
-  const [first] = pieces;
-  return pieces.length === 1 && typeof first === 'string' ? first : joined(pieces);
+  return (token) => equalMac(token.signature, hmac(token.signed, 'latin1'));
 }
 
 /** The pieces as one run of bytes. */
@@ -90,16 +84,20 @@ function equalMac(signature: Uint8Array, mac: string): boolean {
  */
 export async function checkToken(text: string, keys: readonly VerificationKey[]): Promise<ParsedToken> {
   const token = parseTokenText(text);
-  const candidates = keys.filter((key) => (key.kid === undefined ? '' : keyIdText(key.kid)) === token.kid);
-  if (candidates.length === 0)
-    throw new SignatureError('unknown_key', `No key has the kid ${JSON.stringify(token.kid)}.`);
-  const fitting = candidates.filter((key) => token.algorithm === undefined || key.alg === token.algorithm);
-  if (fitting.length === 0) throw new SignatureError('unsupported_algorithm', `The key is not for ${token.algorithm}.`);
-  for (const key of fitting) {
-    if (!token.jwt && (key.alg === 'HS256') !== (token.algorithm === 'HS256')) continue;
-    const check = await signatureCheck(key);
-    if (await check(token)) return token;
+  let known = false;
+  let fitting = false;
+  for (const key of keys) {
+    if ((key.kid === undefined ? '' : keyIdText(key.kid)) !== token.kid) continue;
+    known = true;
+    // A COSE_Sign1 may name no algorithm; then the key's is meant.
+    if (token.algorithm === undefined ? key.alg === 'HS256' : key.alg !== token.algorithm) continue;
+    fitting = true;
+    const check = signatureCheck(key);
+    const genuine = check instanceof Promise ? (await check)(token) : check(token);
+    if (typeof genuine === 'boolean' ? genuine : await genuine) return token;
   }
+  if (!known) throw new SignatureError('unknown_key', `No key has the kid ${JSON.stringify(token.kid)}.`);
+  if (!fitting) throw new SignatureError('unsupported_algorithm', `The key is not for ${token.algorithm}.`);
   throw new SignatureError('bad_signature', 'The signature does not belong to this token and key.');
 }
 

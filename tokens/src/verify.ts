@@ -15,7 +15,7 @@ import { keyIdText, secretOf, type VerificationKey } from './keys.js';
 import type { Placement } from './placement.js';
 import { nameOfClaim } from './readable-claims.js';
 import { eventRequest, placementsToFind, withParameters, type ViewerRequest } from './request-facts.js';
-import { checkToken, digestText, joined, signatureCheck, SignatureError } from './signature.js';
+import { checkToken, digestText, signatureCheck, SignatureError } from './signature.js';
 import { synchronousHmac } from './crypto-backend.js';
 
 /** A token that does not admit the request. Branch on `code`, one of the closed list of reasons. */
@@ -234,7 +234,7 @@ export async function verifyRequest(request: ViewerRequest, options: VerifyReque
         checking = key;
         return Promise.resolve(JSON.stringify(keyRecord(key)));
       },
-      mac: (secret, pieces) => Buffer.from(synchronousHmac(secret)?.(joined(pieces), 'latin1') ?? '', 'latin1'),
+      mac: (secret, pieces) => Buffer.from(synchronousHmac(secret)?.(pieces, 'latin1') ?? '', 'latin1'),
       verify: async (_, token) => {
         const check = await signatureCheck(checking as EntitledKey);
         return check(token);
