@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { allFeatures } from '../../scripts/build/features.js';
 import { repositoryRoot, type NjsEngine } from '../../scripts/engine/index.js';
 
 const run = promisify(execFile);
@@ -25,6 +26,7 @@ export async function countRevokedInNjs(
       write: false,
       format: 'esm',
       target: 'es2017',
+      define: allFeatures(),
     });
     await writeFile(join(folder, 'pairs.json'), JSON.stringify(Object.fromEntries(pairs)));
     const main = `${outputFiles[0]?.text ?? ''}

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDynamoLedger } from '../../revoker/ledger/dynamodb.js';
 import { driftOf } from '../../revoker/store/projection.js';
 import { reconcile } from '../../revoker/writer.js';
+import { allFeatures } from '../../scripts/build/features.js';
 import { repositoryRoot } from '../../scripts/engine/index.js';
 import type { KvsFault } from '../../scripts/local-edge/kvs-api.js';
 import { arn, storeFixture, type StoreFixture } from './store-fixture.js';
@@ -27,6 +28,7 @@ beforeAll(async () => {
     platform: 'node',
     format: 'esm',
     packages: 'external',
+    define: allFeatures(),
     alias: { '@portcullis/tokens': join(repositoryRoot(), 'tokens/src') },
   });
 });
