@@ -29,6 +29,7 @@ describe('only what a configuration uses is compiled in', () => {
     ['blackouts', { blackout: true, contentId: '^/(a)' }, 'blackout'],
     ['the content id with them', { blackout: true, contentId: '^/(a)' }, 'contentId'],
     ['minting with renewal', { claims: { use: ['catr'] } }, 'mint'],
+    ['moments with accounts', { revocation: { scopes: ['subject'] } }, 'cutOffs'],
     ['keys of client certificates', { claims: { use: ['cattpk'], tlsKeys: true } }, 'tlsKeyLookup'],
   ])('%s', (_, input, feature) => {
     expect(compiledIn(input)).toContain(feature);

@@ -63,9 +63,9 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
   },
   default: {
     formats: ['cat', 'jwt'],
-    placements: everyPlacement,
+    placements: { path: 'first', query: true, cookie: true, header: true },
     claims: ['catu', 'catm', 'catnip', 'catgeoiso3166'],
-    scopes: ['token', 'session', 'subject'],
+    scopes: ['token', 'session'],
     blackout: false,
     cors: true,
     keyModes: true,
@@ -73,7 +73,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     anyJson: false,
     countryCodes: false,
     overflow: false,
-    cutOffs: true,
+    cutOffs: false,
   },
   'jwt-minimal': {
     formats: ['jwt'],

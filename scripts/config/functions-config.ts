@@ -192,6 +192,10 @@ export const functionsConfigShape = {
     .strictObject({
       /** What can be revoked: one store read for each, on every request. */
       scopes: z.array(z.enum(revocationScopes)).optional(),
+      /** Revocations up to a moment, and those that ask for a new token; without it they hold outright. */
+      cutOffs: z.boolean().optional(),
+      /** Buckets that are too full for one key; without it, ids that fall into one are refused with 503. */
+      overflow: z.boolean().optional(),
     })
     .prefault({}),
   /** Blackout records by content id: one store read on every request. */
