@@ -33,8 +33,22 @@ export const featureNames = [
   'publicPaths',
   'keyScope',
   'modes',
+  'modeRecord',
+  'contentId',
   'allowClients',
   'embedOrigins',
+  'tlsKeyLookup',
+  'onUnknown',
+  'encrypted',
+  'mint',
+  'rare',
+  'countryCodes',
+  'overflow',
+  'cutOffs',
+  'manyPaths',
+  'anyJson',
+  'proof',
+  'publicKey',
 ] as const;
 
 export type FeatureName = (typeof featureNames)[number];

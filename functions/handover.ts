@@ -1,0 +1,36 @@
+import { fromBase64, toBase64 } from '@portcullis/tokens/core/basics';
+import { parseKeyRecord, parseToken, type KeyRecord } from '@portcullis/tokens/core/gate';
+import type { FoundToken, Place } from '@portcullis/tokens/core/placement';
+import { headerText } from '@portcullis/tokens/core/request';
+import type { ViewerEvent } from './event.js';
+import { host } from './host.js';
+
+/**
+ * The header by which viewer-request hands the token to viewer-response, for the case that the latter sees the request
+ * as changed instead of as the viewer sent it (the documentation says the viewer's; nobody has promised it).
+ */
+export const HANDOVER = 'x-portcullis-handover';
+
+/**
+ * Place, header name and text of a token, with a MAC that binds them to this one request: its id is the same on both
+ * events, and no viewer knows it beforehand.
+ */
+export const sealed = (found: FoundToken, record: KeyRecord, event: ViewerEvent): string => {
+  const text = found.place + ' ' + found.name + ' ' + found.text;
+  return (
+    text + ' ' + toBase64(host.mac(fromBase64(record.k as string), ['handover ' + event.context.requestId + text]))
+  );
+};
+
+/** The token that viewer-request handed over; undefined where there is none or the seal is not ours. */
+export async function takeHandover(event: ViewerEvent): Promise<FoundToken | undefined> {
+  const header = headerText(event.request, HANDOVER);
+  if (!header) return undefined;
+  const parts = header.split(' ');
+  const found: FoundToken = { place: parts[0] as Place, name: parts[1] as string, text: parts[2] as string };
+  const json = await host.read('k:' + parseToken(found.text).kid);
+  // Compared by their hashes: how long that takes tells nothing of the seal.
+  return json && host.digest(header).equals(host.digest(sealed(found, parseKeyRecord(json), event)))
+    ? found
+    : undefined;
+}

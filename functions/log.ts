@@ -1,0 +1,37 @@
+import type { CborMap } from '@portcullis/tokens/core/cbor';
+import { idText, type Verdict } from '@portcullis/tokens/core/gate';
+import { CATPOR, CATREPLAY, CTI, SESSION } from '@portcullis/tokens/core/labels';
+import { settings } from 'portcullis:settings';
+
+/**
+ * Writes the one log line of a request: every refusal, whatever is let through with a mark, and a sample of the rest.
+ * The line is documented in `docs/architecture.md`; it never holds a token.
+ */
+export const logVerdict = (verdict: Verdict, id: string): void => {
+  const token = verdict.token;
+  const reason = verdict.reason;
+  // Only a token whose signature held has anything to say.
+  const claims = verdict.genuine || ({} as CborMap);
+  const replay = FEATURES.catreplay && claims[CATREPLAY];
+  if (
+    reason ||
+    replay ||
+    (FEATURES.onUnknown && verdict.unknown[0]) ||
+    (FEATURES.allowClients && verdict.allowance !== undefined) ||
+    (settings.sample && Math.random() < settings.sample)
+  ) {
+    const line: Record<string, unknown> = {
+      id: id,
+      r: reason,
+      m: verdict.mode,
+      k: token && token.kid,
+      s: idText(claims[SESSION]),
+      t: idText(claims[CTI]),
+    };
+    if (FEATURES.onUnknown) line['u'] = verdict.unknown;
+    if (FEATURES.allowClients) line['w'] = verdict.allowance;
+    if (FEATURES.catreplay) line['y'] = replay;
+    if (FEATURES.catpor && reason === 'probabilistic_refusal') line['p'] = claims[CATPOR];
+    console.log(JSON.stringify(line));
+  }
+};

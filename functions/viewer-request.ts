@@ -1,0 +1,47 @@
+import { decide, type KeyRecord } from '@portcullis/tokens/core/gate';
+import type { FoundToken } from '@portcullis/tokens/core/placement';
+import type { EventRequest } from '@portcullis/tokens/core/request';
+import { after, before, policy } from 'portcullis:settings';
+import { preflight, redirect, refusal } from './answer.js';
+import type { EventResponse, ViewerEvent } from './event.js';
+import { HANDOVER, sealed } from './handover.js';
+import { host } from './host.js';
+import { logVerdict } from './log.js';
+import { renewVerdict } from './renew-verdict.js';
+
+/** CloudFront viewer-request: forwards the request without its token, or answers it. */
+export async function handler(event: ViewerEvent): Promise<EventRequest | EventResponse> {
+  const request = event.request;
+  const id = event.context.requestId;
+  try {
+    if (FEATURES.catr) delete request.headers[HANDOVER];
+    if (before) before(event);
+    const allowed = preflight(request);
+    if (allowed) return allowed;
+    const original = request.uri;
+    const verdict = await decide(request, event.viewer.ip, host, policy);
+    logVerdict(verdict, id);
+    if (verdict.reason && verdict.mode === 'enforce') {
+      if (!FEATURES.blackout || !verdict.slate) return refusal(verdict.reason, request, id, verdict.answer);
+      request.uri = verdict.slate;
+    }
+    if (FEATURES.catr) {
+      const renewal = await renewVerdict(verdict, id);
+      if (renewal) {
+        const found = verdict.found as FoundToken;
+        const query = request.rawQueryString();
+        // A redirect is for requests that can be made again.
+        if (renewal.by > 2 && /^(GET|HEAD)$/.test(request.method))
+          return redirect(
+            renewal.status,
+            (original + (query && '?' + query)).replace(found.text, renewal.token),
+            request,
+          );
+        if (renewal.by < 3) request.headers[HANDOVER] = { value: sealed(found, verdict.record as KeyRecord, event) };
+      }
+    }
+    return (after && (after(event) as EventRequest)) || request;
+  } catch (_) {
+    return refusal('internal_error', request, id);
+  }
+}

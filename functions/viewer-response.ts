@@ -1,0 +1,53 @@
+import { decide } from '@portcullis/tokens/core/gate';
+import { CATALPN, CATGEOISO3166, CATNIP, GEOHASH } from '@portcullis/tokens/core/labels';
+import { headerText } from '@portcullis/tokens/core/request';
+import { isBelow } from '@portcullis/tokens/core/uri';
+import { policy, settings } from 'portcullis:settings';
+import type { EventResponse, ViewerEvent } from './event.js';
+import { takeHandover } from './handover.js';
+import { host } from './host.js';
+import { renewVerdict } from './renew-verdict.js';
+
+/** CloudFront viewer-response: keeps tokened answers out of shared caches, and hands out renewed tokens. */
+export async function handler(event: ViewerEvent): Promise<EventResponse> {
+  const request = event.request;
+  const response = event.response as EventResponse;
+  const headers = response.headers;
+  if (FEATURES.publicPaths && policy.publicPaths && isBelow(request.uri, policy.publicPaths)) return response;
+  const from = { headers: headers } as never;
+  const control = headerText(from, 'cache-control') || '';
+  // CTA-5007-B 4.3.1.5.1
+  if (!/private|no-store/i.test(control))
+    headers['cache-control'] = {
+      value: ['private']
+        .concat(control.split(/ *, */).filter((part) => part && !/^(public|s-maxage=.*)$/i.test(part)))
+        .join(', '),
+    };
+  if (FEATURES.cors) {
+    const exposed = headerText(from, 'access-control-expose-headers');
+    headers['access-control-expose-headers'] = { value: (exposed ? exposed + ',' : '') + settings.exposed };
+  }
+  if (FEATURES.catr)
+    try {
+      const handed = await takeHandover(event);
+      const verdict = await decide(
+        request,
+        event.viewer.ip,
+        Object.assign({}, host, { random: () => 1 }),
+        // What viewer-request decided on headers that are not here stays decided.
+        Object.assign({}, policy, { allowUnknown: [CATNIP, CATGEOISO3166, GEOHASH, CATALPN] }),
+        handed,
+      );
+      const renewal = await renewVerdict(verdict, event.context.requestId);
+      if (renewal && renewal.by === 1) {
+        response.cookies = response.cookies || {};
+        response.cookies[renewal.name] = { value: renewal.token, attributes: renewal.parameters };
+      } else if (renewal && renewal.by === 2)
+        headers[renewal.name.toLowerCase()] = {
+          value: '"' + renewal.token + '"' + (renewal.parameters && ';' + renewal.parameters),
+        };
+    } catch (_) {
+      // The request was admitted; without a renewal its answer is still the answer.
+    }
+  return response;
+}

@@ -1,0 +1,76 @@
+import { fromBase64, isBytes, must, toBase64 } from './basics.js';
+import { cborOffset, isMap, openCbor, readCbor, readMap, type CborMap } from './cbor.js';
+import type { Algorithm, ParsedToken } from './token.js';
+
+/** COSE algorithm numbers (RFC 9053 2.1, 2.2; RFC 8230 2) by name. */
+const ALGORITHMS: Record<number, Algorithm> = {
+  [-7]: 'ES256',
+  [-35]: 'ES384',
+  [-37]: 'PS256',
+  [-257]: 'RS256',
+  [-8]: 'EdDSA',
+};
+
+const MAC_CONTEXT = /* @__PURE__ */ fromBase64('hGRNQUMw');
+const SIGNATURE_CONTEXT = /* @__PURE__ */ fromBase64('hGpTaWduYXR1cmUx');
+/** An empty byte string. */
+const NONE = /* @__PURE__ */ fromBase64('QA');
+
+/** A kid as it is looked up: printable ASCII as text, any other bytes as base64url (no key where `rare` is left out). */
+export const keyIdText = (kid: Buffer): string => {
+  const text = kid.toString();
+  return !FEATURES.rare || text.search(/[^!-~]/) < 0 ? text : toBase64(kid);
+};
+
+/**
+ * Takes a CAT apart: COSE_Mac0 or COSE_Sign1 with its tag, the CWT tag before it optional (CTA-5007-B 4.3, RFC 9052 4.2, 6.2).
+ * Throws when it is none.
+ */
+export const parseCat = (input: Buffer): ParsedToken => {
+  // d8 3d is tag 61, d1 tag 17 (COSE_Mac0), d2 tag 18 (COSE_Sign1), 84 an array of four.
+  const start = input[0] === 0xd8 && input[1] === 0x3d ? 2 : 0;
+  const isMac = input[start] === 0xd1;
+  must((isMac || input[start] === 0xd2) && input[start + 1] === 0x84);
+  openCbor(input, start + 2);
+  const protectedBytes = readCbor(1) as Buffer;
+  const protectedEnd = cborOffset();
+  const outer = readCbor(1) as CborMap;
+  const payloadStart = cborOffset();
+  const payload = readCbor(1) as Buffer;
+  const payloadEnd = cborOffset();
+  const signature = readCbor(1) as Buffer;
+  must(cborOffset() === input.length && [protectedBytes, payload, signature].every(isBytes));
+  must(!FEATURES.rare || isMap(outer));
+  // What stands in the protected header counts; a label in both is left to that rule.
+  const header = protectedBytes.length ? Object.assign(outer, readMap(protectedBytes)) : outer;
+  const kid = header[4] as Buffer | undefined;
+  const number = header[1] as number | undefined;
+  // `crit` (2) asks for what this recipient does not know (RFC 9052 3.1).
+  must(!header[2] && (!kid || isBytes(kid)));
+  // COSE_Mac0 is for HMAC and COSE_Sign1 for the others; a COSE_Sign1 may leave it to the key.
+  const algorithm = isMac
+    ? number === undefined || number === 5
+      ? 'HS256'
+      : 'none'
+    : FEATURES.publicKey && number !== 5
+      ? number === undefined
+        ? undefined
+        : ALGORITHMS[number] || 'none'
+      : 'none';
+  return {
+    isJwt: false,
+    algorithm: algorithm,
+    kid: kid ? keyIdText(kid) : '',
+    claims: readMap(payload),
+    // MAC_structure or Sig_structure (RFC 9052 6.3, 4.4): both byte strings are taken with their heads, which are
+    // minimal; empty headers (no bytes or an empty map) and the empty external data are the byte 0x40.
+    signed: [
+      FEATURES.publicKey && !isMac ? SIGNATURE_CONTEXT : MAC_CONTEXT,
+      protectedBytes.length > 1 ? input.subarray(start + 2, protectedEnd) : NONE,
+      NONE,
+      input.subarray(payloadStart, payloadEnd),
+    ],
+    signature: signature,
+    payload: payload,
+  };
+};

@@ -1,0 +1,322 @@
+import { fromBase64, has, isBytes, isList, isText, must, toBase64 } from './basics.js';
+import { isBlackedOut, type BlackoutRecord } from './blackout.js';
+import type { CborMap, CborValue } from './cbor.js';
+import { conditionalAnswer, type ConditionalAnswer } from './conditional-answer.js';
+import { parseCat } from './cose.js';
+import {
+  evaluate,
+  rejectionValue,
+  type EvaluationHost,
+  type EvaluationPolicy,
+  type Rejection,
+  type RequestFacts,
+} from './evaluate.js';
+import { embeddedRightly, withoutToken } from './exceptions.js';
+import { parseJwt } from './jwt.js';
+import * as claim from './labels.js';
+import { MAX_KID_LENGTH, MAX_TOKENS, MAX_TOKEN_LENGTH } from './limits.js';
+import { takeTokens, type FoundToken, type Placements } from './placement.js';
+import type { Reason } from './reasons.js';
+import { headerText, type EventRequest } from './request.js';
+import { bucketKey, findRevocation } from './revocation.js';
+import type { ParsedToken } from './token.js';
+import { isBelow, normalisePath } from './uri.js';
+
+export type Mode = 'off' | 'log' | 'enforce';
+
+/** A key record of the store, `k:<kid>`. */
+export interface KeyRecord {
+  readonly alg: string;
+  /** An HMAC secret in base64url; for public keys, whatever the host's `verify` takes. */
+  readonly k?: string;
+  readonly iss?: readonly string[];
+  readonly paths?: readonly string[];
+  readonly mode?: Mode;
+  /** When `mode` ends, in seconds since 1970; from then on the mode is `enforce`. */
+  readonly until?: number;
+}
+
+/** What the host does for the gate. */
+export interface GateHost extends EvaluationHost {
+  /** The value of a key in the store, undefined where there is none. Throws anything when that cannot be told. */
+  readonly read: (key: string) => Promise<string | undefined>;
+  /** HMAC-SHA-256 of the pieces. */
+  readonly mac: (secret: Buffer, pieces: (string | Buffer)[]) => Buffer;
+  /** Seconds since 1970. */
+  readonly now: () => number;
+  /** Checks a public-key signature; absent where the host cannot. */
+  readonly verify?: (record: KeyRecord, token: ParsedToken) => Promise<boolean>;
+  /** See `RequestFacts`. */
+  readonly proofKey?: string | undefined;
+  readonly encrypted?: boolean | undefined;
+}
+
+export interface GatePolicy extends EvaluationPolicy, Placements {
+  /** The mode for requests whose key says none. */
+  readonly mode: Mode;
+  /** The part of a path that names its content, as the first group; for content revocations and blackouts. */
+  readonly contentId?: RegExp | undefined;
+}
+
+/** A client that may come without a token until a day: its user agent begins with or contains a text. */
+export interface AllowedClient {
+  readonly prefix?: string | undefined;
+  readonly contains?: string | undefined;
+  /** Paths it may have; whole segments. */
+  readonly paths: readonly string[];
+  /** When the allowance ends, seconds since 1970. */
+  readonly until: number;
+}
+
+/** Pages that may embed the player: by the token's issuer, by the content id, or for all (`'*'`). */
+export interface EmbedOrigins {
+  readonly issuer?: string | undefined;
+  readonly content?: string | undefined;
+  /** `https://www.example.com`; nothing after the host. */
+  readonly origins: readonly string[];
+  /** Whether a request with neither Origin nor Referer passes (native players send none). */
+  readonly allowNone: boolean;
+}
+
+export interface GatePolicy extends EvaluationPolicy, Placements {
+  /** The mode for requests whose key says none. */
+  readonly mode: Mode;
+  /** Paths that need no token; whole segments. */
+  readonly publicPaths?: readonly string[] | undefined;
+  /** The part of a path that names its content, as the first group; for content revocations and blackouts. */
+  readonly contentId?: RegExp | undefined;
+  /** Whether the record `m:` gives the mode for requests without a token: one more read for each of those. */
+  readonly modeRecord?: boolean | undefined;
+  /** The mode of blackouts, which hold even when tokens are off. */
+  readonly blackoutMode?: Mode | undefined;
+  readonly allowedClients?: readonly AllowedClient[] | undefined;
+  readonly embedOrigins?: readonly EmbedOrigins[] | undefined;
+  /** Who signs at the edge: the `iss` of renewed tokens and of those that `catif` makes. */
+  readonly issuer?: string | undefined;
+  /** The key that renewals are signed with, by kid; undefined: the one the token was signed with. */
+  readonly renewalKid?: string | undefined;
+}
+
+/** What the gate decided, with the facts that it decided on. */
+export interface Verdict extends RequestFacts {
+  /** `''`: admitted. */
+  reason: Reason | '';
+  mode: Mode;
+  /** The token decided on: the one admitted, else the first. */
+  token?: ParsedToken | undefined;
+  found?: FoundToken | undefined;
+  record?: KeyRecord | undefined;
+  /** The claims of a token whose signature held. */
+  genuine?: CborMap;
+  /** The claims that did not hold; only where the token was genuine and well-formed. */
+  rejections: readonly Rejection[];
+  /** The index of the client allowance that let the request pass. */
+  allowance?: number;
+  /** The path that a blacked-out playlist request is answered from. */
+  slate?: string | undefined;
+  /** What the token's `catif` answers, when it applies. */
+  answer?: ConditionalAnswer | undefined;
+}
+
+/** Whether two MACs are equal; how long that takes depends on neither. */
+const sameMac = (a: Buffer, b: Buffer): boolean =>
+  !a.reduce((sum, byte, i) => sum | (byte ^ (b[i] as number)), a.length ^ 32);
+
+/** Takes the text of a token of bounded length apart. Throws when it is none. */
+export const parseToken = (text: string): ParsedToken => {
+  // Padding is allowed (CTA-5007-B 4.3.1.1), and escaped in a query.
+  const bare = text.replace(/(=|%3d)+$/i, '');
+  if (FEATURES.jwt && text[0] === 'e') {
+    must(bare.search(/[^\w.-]/) < 0);
+    return parseJwt(bare);
+  }
+  must(bare.search(/[^\w-]/) < 0 && (!FEATURES.rare || bare.length % 4 !== 1));
+  if (!FEATURES.cat) throw 0;
+  return parseCat(fromBase64(bare));
+};
+
+/** An id as revocations and logs have it: a JWT's text as it stands, a CAT's bytes in base64url; undefined if there is none. */
+export const idText = (value: CborValue | undefined): string | undefined =>
+  isBytes(value) ? toBase64(value) : (value as string | undefined);
+
+/** A key record. Throws when it is not one: our own fault, not the viewer's. */
+export const parseKeyRecord = (json: string): KeyRecord => {
+  const record = JSON.parse(json) as KeyRecord;
+  must(record.alg && record.k && (!FEATURES.keyScope || (isList(record.iss || []) && isList(record.paths || []))));
+  return record;
+};
+
+/** The mode that a record asks for, if it does; `enforce` once that has run out, or where it is none we know. */
+export const recordedMode = (record: { mode?: Mode; until?: number }, now: number, policy: GatePolicy): Mode =>
+  has(['log', 'off'], record.mode) && (record.until === undefined || now < record.until)
+    ? (record.mode as Mode)
+    : record.mode
+      ? 'enforce'
+      : policy.mode;
+
+/**
+ * Decides on a request: takes its tokens out, reads its path, and looks for one token that admits it.
+ * The request is changed: what is left is what may be forwarded. Nothing escapes: whatever is thrown becomes a refusal.
+ *
+ * @param request The request in CloudFront's event form.
+ * @param address The viewer's address.
+ * @param given A token that was found before and stands in the request no more.
+ */
+export async function decide(
+  request: EventRequest,
+  address: string,
+  host: GateHost,
+  policy: GatePolicy,
+  given?: FoundToken,
+): Promise<Verdict> {
+  const original = request.uri;
+  const now = host.now();
+  let path = '';
+  // The reason that a bare `must` stands for, here and there.
+  let stage: Reason = 'ambiguous_path';
+  const undecided = (): Verdict => ({
+    http: request,
+    cleanPath: path,
+    now: now,
+    address: address,
+    host: host,
+    reason: '',
+    mode: policy.mode,
+    rejections: [],
+    unknown: [],
+  });
+  let verdict = undecided();
+  try {
+    const taken = takeTokens(request, policy);
+    const found = given ? [given] : taken;
+    path = normalisePath(request.uri);
+    verdict.cleanPath = path;
+    if (FEATURES.publicPaths && policy.publicPaths && isBelow(path, policy.publicPaths)) {
+      verdict.mode = 'off';
+      return verdict;
+    }
+    const match = FEATURES.contentId && policy.contentId && policy.contentId.exec(path);
+    const content = match ? match[1] : undefined;
+    let length = 0;
+    let answer: ConditionalAnswer | undefined;
+    verdict.reason = 'missing_token';
+    for (let i = 0; i < found.length; i++) {
+      const attempt = undecided();
+      if (!i) verdict = attempt;
+      try {
+        stage = 'malformed_token';
+        attempt.found = found[i] as FoundToken;
+        length += attempt.found.text.length;
+        must(i < MAX_TOKENS && length <= MAX_TOKEN_LENGTH);
+        const token = (attempt.token = parseToken(attempt.found.text));
+        const claims = token.claims;
+        must(token.kid.length <= MAX_KID_LENGTH);
+        stage = 'store_error';
+        const json = await host.read('k:' + token.kid);
+        if (json === undefined) throw 'unknown_key';
+        const record = (attempt.record = parseKeyRecord(json));
+        const below = !FEATURES.keyScope || !record.paths || isBelow(attempt.cleanPath, record.paths);
+        // A record's mode holds on its own paths only: a key in `log` must not open another tenant's content.
+        if (FEATURES.modes && below) attempt.mode = recordedMode(record, now, policy);
+        if (!FEATURES.modes || attempt.mode !== 'off') {
+          // A COSE_Sign1 may name no algorithm; then the key's is meant.
+          if (token.algorithm !== record.alg && (!FEATURES.publicKey || token.algorithm)) throw 'unsupported_algorithm';
+          if (FEATURES.publicKey && record.alg !== 'HS256') {
+            if (!host.verify) throw 'unsupported_algorithm';
+            const genuine = await host.verify(record, token);
+            if (!genuine) throw 'bad_signature';
+          } else {
+            if (record.alg !== 'HS256') throw 'unsupported_algorithm';
+            if (!sameMac(token.signature, host.mac(fromBase64(record.k as string), token.signed)))
+              throw 'bad_signature';
+          }
+          if (FEATURES.tlsKeyLookup && claims[claim.CATTPK])
+            // CloudFront gives functions the certificate's hash, not its key: the store knows the keys of known certificates.
+            attempt.tlsKey = await host.read('x:' + headerText(request, 'cloudfront-viewer-cert-sha256'));
+          attempt.genuine = claims;
+          stage = 'invalid_claim';
+          if (FEATURES.proof) attempt.proofKey = host.proofKey;
+          if (FEATURES.encrypted) attempt.encrypted = host.encrypted;
+          const rejections = evaluate(token, attempt, policy);
+          if (FEATURES.keyScope) {
+            if (record.iss && !has(record.iss, claims[claim.ISS]))
+              rejections.push({ label: claim.ISS, reason: 'issuer_mismatch' });
+            if (!below) rejections.push({ label: claim.ISS, reason: 'not_entitled' });
+          }
+          attempt.rejections = rejections;
+          stage = 'store_error';
+          const subject = claims[claim.SUB];
+          const scopes: [letter: string, id: CborValue][] = [
+            ['t', FEATURES.revokeToken && claims[claim.CTI]],
+            ['s', FEATURES.revokeSession && claims[claim.SESSION]],
+          ];
+          if (FEATURES.revokeSubject) scopes.push(['u', subject]);
+          if (FEATURES.revokeSubjectContent && FEATURES.contentId)
+            scopes.push(['x', subject && content && subject + '\n' + content]);
+          if (FEATURES.revokeContent && FEATURES.contentId) scopes.push(['c', content]);
+          if (FEATURES.catpor && claims[claim.CATPOR])
+            scopes.push(['p', rejectionValue((claims[claim.CATPOR] as CborValue[])[1], claims, token.isJwt)]);
+          for (let j = 0; j < scopes.length; j++) {
+            const letter = (scopes[j] as [string, CborValue])[0];
+            const id = idText((scopes[j] as [string, CborValue])[1]);
+            if (id) {
+              const digest = host.digest(letter + ':' + id);
+              let key = bucketKey(digest);
+              let bucket = await host.read(key);
+              let entries = bucket || '';
+              // An overfull bucket goes on in another key, which repeats the last entry of this one, so that what moved
+              // over the border between the two reads cannot be missed.
+              if (!FEATURES.overflow) must(entries[0] !== '+');
+              while (FEATURES.overflow && bucket && bucket[0] === '+') {
+                key += '+';
+                bucket = await host.read(key);
+                must(bucket && bucket.replace('+', '').startsWith(entries.slice(entries.lastIndexOf(','))));
+                entries += bucket;
+              }
+              const revoked = findRevocation(entries, digest, claims[claim.IAT]);
+              if (revoked) throw FEATURES.catpor && letter === 'p' ? 'probabilistic_refusal' : revoked;
+            }
+          }
+          if (rejections[0]) throw rejections[0].reason;
+        }
+        verdict = attempt;
+        break;
+      } catch (thrown) {
+        attempt.reason = isText(thrown) ? (thrown as Reason) : stage;
+        if (FEATURES.catif) stage = 'store_error';
+        if (FEATURES.catif && attempt.rejections[0] && !answer)
+          answer = await conditionalAnswer(attempt, original, policy);
+      }
+    }
+    if (FEATURES.catif) verdict.answer = answer;
+    if (FEATURES.blackout || FEATURES.modeRecord) stage = 'store_error';
+    if ((FEATURES.allowClients || FEATURES.modeRecord) && !found[0]) await withoutToken(verdict, policy);
+    if (
+      FEATURES.embedOrigins &&
+      !verdict.reason &&
+      policy.embedOrigins &&
+      !embeddedRightly(verdict, content, policy.embedOrigins)
+    )
+      verdict.reason = 'origin_mismatch';
+    // Blackouts hold whatever lets a request through: tokens in `log` or `off`, or an old client's allowance.
+    if (
+      FEATURES.blackout &&
+      content &&
+      policy.blackoutMode !== 'off' &&
+      (!verdict.reason || verdict.mode !== 'enforce')
+    ) {
+      const json = await host.read('b:' + content);
+      const record = json === undefined ? undefined : (JSON.parse(json) as BlackoutRecord);
+      if (record && isBlackedOut(record, request, now)) {
+        verdict.reason = 'blackout';
+        verdict.mode = policy.blackoutMode || 'enforce';
+        if (/\.(m3u8|mpd)$/.test(verdict.cleanPath)) verdict.slate = record.slate;
+      }
+    }
+  } catch (thrown) {
+    verdict.reason = isText(thrown) ? (thrown as Reason) : stage;
+    // An admitting verdict's own mode must not let a later fault pass.
+    if (FEATURES.blackout || FEATURES.modeRecord) verdict.mode = policy.mode;
+  }
+  return verdict;
+}

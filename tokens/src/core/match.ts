@@ -1,0 +1,95 @@
+import { has, isBytes, isList, isText, must, toBase64 } from './basics.js';
+import { keysOf, type CborMap, type CborValue } from './cbor.js';
+import { MAX_REGEX_LENGTH, MAX_REGEX_REPEATS, MAX_REGEX_TEXT } from './limits.js';
+
+/**
+ * The regular expressions that are taken (CTA-5007-B 4.6.10; IEEE 1003.1 extended syntax): single characters, escaped
+ * punctuation and bracket expressions, each with at most one quantifier; groups, alternation, anchors. A group may be
+ * made optional but not repeated, so that no pattern takes exponential time.
+ */
+const EXTENDED =
+  /^((\\[^\w\s]|\[\^?\]?([^\][\\]|\[:[a-z]+:\])*\]|[^\\[\]{}()*+?|^$])([*+?]|\{\d\d?(,\d{0,2})?\})?|[(|^$]|\)\??)*$/;
+
+/** Character classes (IEEE 1003.1 9.3.5) in the engines' own terms. */
+const CLASSES: Record<string, string> = {
+  alnum: '\\da-zA-Z',
+  alpha: 'a-zA-Z',
+  digit: '\\d',
+  lower: 'a-z',
+  upper: 'A-Z',
+  xdigit: '\\da-fA-F',
+};
+
+/** Whether the groups that a pattern finds in `text` are those that `expected` gives behind the pattern. */
+const matchesPattern = (expected: CborValue[], text: string): boolean => {
+  const pattern = expected[0] as string;
+  must(isText(pattern) && expected.every((entry, i) => isText(entry) || (i && entry === null)));
+  if (
+    !EXTENDED.test(pattern) ||
+    pattern.length > MAX_REGEX_LENGTH ||
+    // An unanchored start counts as a repeat.
+    pattern.split(/[*+{]/).length - +(pattern[0] === '^') > MAX_REGEX_REPEATS
+  )
+    throw 'unsupported_claim';
+  const found =
+    text.length <= MAX_REGEX_TEXT &&
+    new RegExp(
+      pattern
+        // `]` right at the start of a bracket expression stands for itself.
+        .replace(/\[(\^?)\]/g, '[$1\\]')
+        .replace(/\[:(\w+):\]/g, (_, name: string) => {
+          must(isText(CLASSES[name]));
+          return CLASSES[name] as string;
+        }),
+    ).exec(text);
+  return (
+    !!found &&
+    expected.length <= found.length &&
+    expected.every((entry, i) => !i || entry === null || entry === found[i])
+  );
+};
+
+/** A byte string in base64url text; a JWT has it in that form already. Throws when it is of the other kind. */
+export const bytesText = (value: CborValue, jwt: boolean): string => {
+  must(jwt ? isText(value) : isBytes(value));
+  return jwt ? (value as string) : toBase64(value as Buffer);
+};
+
+/**
+ * Whether `text` satisfies every match of a match map (CTA-5007-B 4.6.10). Every match is looked at, so that a
+ * malformed one is found whatever the others say. Throws when one is malformed, or `'unsupported_claim'`.
+ *
+ * @param digest SHA-256 of a text, 32 bytes.
+ */
+export const matchesAll = (
+  matches: CborValue,
+  text: string,
+  digest: (text: string) => Buffer,
+  jwt: boolean,
+): boolean => {
+  let holds = true;
+  keysOf(matches).forEach((type) => {
+    const operand = (matches as CborMap)[type] as string;
+    const match = jwt ? ['exact', 'prefix', 'suffix', 'contains', 'regex'].indexOf(type) : +type;
+    if (FEATURES.catuRegex && match === 4) {
+      must(isList(operand));
+      if (!matchesPattern(operand as unknown as CborValue[], text)) holds = false;
+    } else if (FEATURES.catuHash && type === (jwt ? 'sha256' : '-1')) {
+      if (bytesText(operand, jwt) !== toBase64(digest(text))) holds = false;
+    } else {
+      if (type === (jwt ? 'sha512-256' : '-2') && FEATURES.rare) throw 'unsupported_claim';
+      must(match >= 0 && match < 4 && isText(operand));
+      if (
+        match > 1
+          ? match > 2
+            ? text.indexOf(operand) < 0
+            : !text.endsWith(operand)
+          : match
+            ? !text.startsWith(operand)
+            : text !== operand
+      )
+        holds = false;
+    }
+  });
+  return holds;
+};
