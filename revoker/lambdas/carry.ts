@@ -28,17 +28,27 @@ export function carry(options: CarryOptions): Handler<unknown, CarryAnswer> {
   const { ledger, targets, serves, now } = options;
   return async (_event, scope) => {
     const served = targets.filter(serves);
-    const { jobs, finished, failed } = await reconcile({
-      ledger,
-      targets: targets.map((target) => (serves(target) ? target : deferred(target))),
-      now,
-    });
-    const broken = served.filter((target) => target.name in failed);
+    const all = targets.map((target) => (serves(target) ? target : deferred(target)));
+    const broken = new Map<string, string>();
+    let jobs = 0;
+    let finished = 0;
+    // Revocations first: a key record that cannot be written (its secret is gone) must not keep them back.
+    for (const withKeys of [false, true]) {
+      const some: Ledger = {
+        ...ledger,
+        jobs: async () => (await ledger.jobs()).filter((job) => job.keys.length > 0 === withKeys),
+      };
+      const pass = await reconcile({ ledger: some, targets: all, now });
+      jobs += pass.jobs;
+      finished += pass.finished;
+      for (const { name } of served) {
+        const fault = pass.failed[name];
+        if (fault !== undefined) broken.set(name, fault);
+      }
+    }
     scope.log('carried', { targets: served.map(({ name }) => name), jobs, finished });
     scope.count('jobs', jobs);
-    if (broken.length > 0) {
-      throw new TransientFault(broken.map(({ name }) => `${name}: ${failed[name]}`).join('; '));
-    }
+    if (broken.size > 0) throw new TransientFault([...broken].map(([name, fault]) => `${name}: ${fault}`).join('; '));
     return { jobs, finished };
   };
 }

@@ -245,4 +245,24 @@ describe('whatever breaks on the way, the end is the same', () => {
     expect(await fixture.entries()).toMatchObject([{ scope: 'network', id: '10.1.2.0/24', state: 'active' }]);
     expect(await fixture.ledger.jobs()).toEqual([]);
   });
+
+  it('an interrupted key publication whose secret is gone keeps no revocation back', async () => {
+    const fixture = await fixtureOf({ rows: certain });
+    const key = { kid: 'lost', alg: 'HS256', state: 'published', createdAt: 1, by: 'test', reason: 'test' };
+    await fixture.ledger.putRecord({ kind: 'key', id: 'lost', version: 1, value: key });
+    await fixture.ledger.putJob({
+      id: 'interrupted',
+      by: 'test',
+      at: 1,
+      leaseUntil: 0,
+      buckets: [],
+      keys: ['k:lost'],
+      refs: [],
+      pending: { main: '' },
+    });
+    expect(await runThrough(fixture)).toBe('succeeded');
+    expect(fixture.pairs.size).toBe(3);
+    expect(fixture.notices.at(-1)).toMatchObject({ detail: { actions: 4, targets: { stores: 'later', waf: 'done' } } });
+    expect((await fixture.ledger.jobs()).map(({ id }) => id)).toEqual(['interrupted']);
+  });
 });
