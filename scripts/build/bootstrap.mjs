@@ -75,7 +75,10 @@ async function buildCommandLine() {
   }
 }
 
-/** npm links the commands of dependencies, not the project's own: `npx portcullis` finds this. */
+/**
+ * What `npx portcullis` finds. A `bin` entry in package.json would not do: npm links the commands of dependencies alone, and
+ * npx would install the whole project into its cache before running its own command.
+ */
 function linkCommand() {
   const bin = join(root, 'node_modules/.bin');
   chmodSync(join(cliFolder, 'portcullis.js'), 0o755);
