@@ -1,4 +1,4 @@
-import { idText } from './core/gate.js';
+import { encodeBase64url } from './base64url.js';
 import type { ParsedToken } from './core-bridge.js';
 import { claimOf, readableClaims } from './readable-claims.js';
 import { parseTokenText } from './signature.js';
@@ -40,28 +40,51 @@ export function decode(token: string): DecodedToken {
 
 /** The readable form of a token that was taken apart already. Claims are made readable when they are first looked at. */
 export function describeToken(token: ParsedToken): DecodedToken {
-  const text = (name: 'jti' | 'sid' | 'sub' | 'iss'): string | undefined => {
-    const value = claimOf(token, name);
-    return typeof value === 'string' || value instanceof Uint8Array ? idText(value as Buffer | string) : undefined;
-  };
-  const number = (name: 'iat' | 'exp' | 'sxp'): number | undefined => {
-    const value = claimOf(token, name);
-    return typeof value === 'number' ? value : undefined;
-  };
-  let claims: Record<string, unknown> | undefined;
-  return {
-    format: token.jwt ? 'jwt' : 'cat',
-    alg: token.algorithm,
-    kid: token.kid === '' ? undefined : token.kid,
-    get claims() {
-      return (claims ??= readableClaims(token));
-    },
-    tokenId: text('jti'),
-    session: text('sid'),
-    subject: text('sub'),
-    issuer: text('iss'),
-    issuedAt: number('iat'),
-    expiresAt: number('exp'),
-    sessionEndsAt: number('sxp'),
-  };
+  return new TokenDescription(token);
+}
+
+/** A class for its getter: defining one on each object would cost more than checking the token. */
+class TokenDescription implements DecodedToken {
+  readonly format: 'cat' | 'jwt';
+  readonly alg: string | undefined;
+  readonly kid: string | undefined;
+  readonly tokenId: string | undefined;
+  readonly session: string | undefined;
+  readonly subject: string | undefined;
+  readonly issuer: string | undefined;
+  readonly issuedAt: number | undefined;
+  readonly expiresAt: number | undefined;
+  readonly sessionEndsAt: number | undefined;
+  readonly #token: ParsedToken;
+  #claims: Record<string, unknown> | undefined;
+
+  constructor(token: ParsedToken) {
+    this.#token = token;
+    this.format = token.jwt ? 'jwt' : 'cat';
+    this.alg = token.algorithm;
+    this.kid = token.kid === '' ? undefined : token.kid;
+    this.tokenId = textOf(claimOf(token, 'jti'));
+    this.session = textOf(claimOf(token, 'sid'));
+    this.subject = textOf(claimOf(token, 'sub'));
+    this.issuer = textOf(claimOf(token, 'iss'));
+    this.issuedAt = numberOf(claimOf(token, 'iat'));
+    this.expiresAt = numberOf(claimOf(token, 'exp'));
+    this.sessionEndsAt = numberOf(claimOf(token, 'sxp'));
+  }
+
+  get claims(): Readonly<Record<string, unknown>> {
+    return (this.#claims ??= readableClaims(this.#token));
+  }
+
+  toJSON(): object {
+    return { ...this, claims: this.claims };
+  }
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : value instanceof Uint8Array ? encodeBase64url(value) : undefined;
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined;
 }

@@ -11,9 +11,12 @@ export type PathRule =
   | '/'
   | { readonly prefix: `/${string}` }
   | { readonly exact: `/${string}` }
-  | (TextMatch & { readonly contains: string })
-  | (TextMatch & { readonly regex: string | readonly [string, ...(string | null)[]] })
-  | (TextMatch & { readonly suffix: string });
+  | (OtherMatch & { readonly contains: string })
+  | (OtherMatch & { readonly regex: string | readonly [string, ...(string | null)[]] })
+  | (OtherMatch & { readonly suffix: string });
+
+/** Without the two above, so that a template such as `/${channel}/` keeps its type. */
+type OtherMatch = Omit<TextMatch, 'exact' | 'prefix'>;
 
 /** A host name, exactly; or a match such as `{ suffix: '.example.com' }`. */
 export type HostRule = string | TextMatch;
