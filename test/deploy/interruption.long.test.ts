@@ -56,7 +56,12 @@ function enforcingFunction(config: DistributionConfig): string | undefined {
 
 /** The start of a scenario, up to where the faults begin. */
 async function prepared(stages: number): Promise<Setting> {
-  setting = await startSetting({ distribution: vodDistribution(), impatient: true });
+  setting = await startSetting({
+    distribution: vodDistribution(),
+    impatient: true,
+    // One call of TestFunction is like another: three of them stand for all.
+    requests: ['valid', 'tampered', 'revoked'],
+  });
   if (stages > 0) await applyDeployment(setting.access, await setting.desired(log));
   if (stages > 0) await setting.addKey();
   if (stages > 1) await applyDeployment(setting.access, await setting.desired(enforce));
@@ -117,7 +122,7 @@ describe.each([...faults, ['answered with an error', { kind: 'error', code: 'Int
           expect([...current.double.pairs(store.arn).keys()]).toEqual([]);
         },
       );
-      expect(calls).toBeGreaterThan(40);
+      expect(calls).toBeGreaterThan(30);
     });
   },
 );

@@ -35,6 +35,9 @@ async function planOf({ distribution, config, placement = queryPlacement, header
 const codes = (findings: readonly Finding[]): string[] =>
   findings.map((finding) => `${finding.severity} ${finding.code}${finding.behaviour ? ` ${finding.behaviour}` : ''}`);
 
+/** The plan as it is printed; size and hash of the fixture's code do not matter here. */
+const printed = (plan: Plan): string => renderPlan(plan).replace(/\d+ bytes, [0-9a-f]{12}/g, '… bytes, <hash>');
+
 const prefix = (path: `/${string}`): Placement => ({ kind: 'path', mode: 'prefix', prefix: path });
 
 describe('the plan for on-demand video on S3', () => {
@@ -58,7 +61,7 @@ describe('the plan for on-demand video on S3', () => {
         guarded: true,
       },
     ]);
-    expect(renderPlan(plan)).toMatchSnapshot();
+    expect(printed(plan)).toMatchSnapshot();
   });
 
   it('finds that a token in the first segment selects another behaviour', async () => {
@@ -111,7 +114,7 @@ describe('the plan for live from MediaPackage', () => {
       'warning no_key_in_store',
       'warning headers_missing /live/*',
     ]);
-    expect(renderPlan(plan)).toMatchSnapshot();
+    expect(printed(plan)).toMatchSnapshot();
   });
 
   it('reports each member of the group that anybody can read', async () => {
@@ -143,7 +146,7 @@ describe('the plan for ads from MediaTailor', () => {
       'warning no_placement_reaches default',
       'warning origin_exposed /v1/*',
     ]);
-    expect(renderPlan(plan)).toMatchSnapshot();
+    expect(printed(plan)).toMatchSnapshot();
   });
 });
 

@@ -23,6 +23,8 @@ export interface SettingOptions {
   readonly runFunction?: FunctionRunner;
   /** Answers on the first read, for tests that count calls. */
   readonly impatient?: boolean;
+  /** The test requests by name; absent: all. */
+  readonly requests?: readonly string[];
 }
 
 export interface Setting {
@@ -73,8 +75,19 @@ export async function startSetting(options: SettingOptions): Promise<Setting> {
     note: () => undefined,
     computeCeiling: 80,
     testPath: testContentPath(['/vod/*']),
-    testSuite: (key, contentPath) =>
-      testSuite({ key, contentPath, placement, format: 'jwt', issuer: 'cms', headers, now: () => Date.now() }),
+    testSuite: async (key, contentPath) => {
+      const suite = await testSuite({
+        key,
+        contentPath,
+        placement,
+        format: 'jwt',
+        issuer: 'cms',
+        headers,
+        now: () => Date.now(),
+      });
+      const { requests: wanted } = options;
+      return wanted ? { ...suite, requests: suite.requests.filter(({ name }) => wanted.includes(name)) } : suite;
+    },
   };
   return {
     double,
