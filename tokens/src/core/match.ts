@@ -1,4 +1,4 @@
-import { has, isBytes, isList, isText, must, toBase64 } from './basics.js';
+import { isBytes, isList, isText, must, toBase64 } from './basics.js';
 import { keysOf, type CborMap, type CborValue } from './cbor.js';
 import { MAX_REGEX_LENGTH, MAX_REGEX_REPEATS, MAX_REGEX_TEXT } from './limits.js';
 
