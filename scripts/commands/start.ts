@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { localStateFile } from '../cli/connection.js';
 import { CliError, type Cli } from '../cli/output.js';
 import type { LoadedConfig } from '../config/index.js';
+import type { SimulatedViewer, ViewerHeaderPolicy } from '../local-edge/viewer.js';
 
 interface StartOptions {
   readonly port: number;
@@ -35,7 +37,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--port <number>', 'port of the edge; 0: any free one', portNumber, 8080)
     .option('--ephemeral', 'keep all state in memory', false)
     .option('--state <folder>', 'folder that keeps keys, store, ledger and logs', '.portcullis')
-    .option('--functions <folder>', 'compiled functions to run (default: dist/functions, built if missing)')
+    .option('--functions <folder>', 'compiled functions to run (default: the configuration, compiled afresh)')
     .option('--viewer <fields>', 'who every request comes from, e.g. "country=DE; region=BE; ip=198.51.100.7"')
     .option(
       '--viewer-header-policy <all|none|list>',
@@ -60,6 +62,7 @@ export function register(program: Command, cli: Cli): void {
 Examples:
   $ portcullis start                        # http://127.0.0.1:8080/demo/, state in .portcullis/
   $ portcullis start --json --port 0 --ephemeral
+  $ portcullis start --config live.config.ts
   $ portcullis start --viewer "country=DE; asn=64501" --viewer-header-policy country,asn
   $ portcullis start --guard '/live/*'      # behaviours are chosen on the path as sent`,
     )
@@ -69,38 +72,41 @@ Examples:
 }
 
 async function start(cli: Cli, options: StartOptions): Promise<void> {
-  const { readViewer, readViewerHeaderPolicy, startLocalEdge, ViewerSyntaxError } =
-    await import('../local-edge/index.js');
-  if (options.viewerResponseRequest !== 'original' && options.viewerResponseRequest !== 'modified') {
-    throw new CliError('usage', '--viewer-response-request must be original or modified', { exitCode: 2 });
-  }
+  const choices = await readChoices(options);
   const stateFile = resolve(process.env['PORTCULLIS_LOCAL'] ?? localStateFile);
   const { loadConfig } = await import('../config/index.js');
-  const { placementsOf } = await import('../build/plan.js');
+  const { functionPlan } = await import('../build/plan.js');
   const loaded = await loadConfig(cli.configPath);
-  const functionsFolder = await compiledFunctions(cli, options, loaded);
+  const { placements, features } = functionPlan(loaded.config, loaded.folder);
+  const { startLocalEdge } = await import('../local-edge/index.js');
   let edge: Awaited<ReturnType<typeof startLocalEdge>>;
   // Signals end a start that is under way as well.
   const ended = new Promise<void>((done) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => done());
   });
+  const functionsFolder = choices.functionsFolder ?? (await compileConfigured(cli, options, loaded));
+  const dropFunctions = async (): Promise<void> => {
+    if (options.ephemeral && choices.functionsFolder === undefined) {
+      await rm(functionsFolder, { recursive: true, force: true });
+    }
+  };
   try {
     edge = await startLocalEdge({
       port: options.port,
       functionsFolder,
       ...(options.ephemeral ? {} : { stateFolder: options.state }),
-      ...(options.viewer === undefined ? {} : { viewer: readViewer(options.viewer) }),
-      viewerHeaders: readViewerHeaderPolicy(options.viewerHeaderPolicy),
-      viewerResponseRequest: options.viewerResponseRequest,
-      placements: placementsOf(loaded.config),
+      ...(choices.viewer === undefined ? {} : { viewer: choices.viewer }),
+      viewerHeaders: choices.viewerHeaders,
+      viewerResponseRequest: choices.viewerResponseRequest,
+      placements,
+      formats: (['cat', 'jwt'] as const).filter((format) => features[format]),
+      renewal: features.catr,
       ...(loaded.config.issuer === undefined ? {} : { issuer: loaded.config.issuer }),
       ...(options.guard.length > 0 ? { guard: options.guard } : {}),
       ...(options.origin === undefined ? {} : { origin: options.origin }),
     });
   } catch (error) {
-    if (error instanceof ViewerSyntaxError) {
-      throw new CliError('usage', error.message.replace('x-sim-viewer: ', ''), { exitCode: 2 });
-    }
+    await dropFunctions();
     if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
       throw new CliError('port_taken', `Port ${options.port} is taken.`, {
         hint: 'Choose another with --port, or any free one with --port 0.',
@@ -129,27 +135,59 @@ async function start(cli: Cli, options: StartOptions): Promise<void> {
   );
   await ended;
   await edge.close();
+  await dropFunctions();
   // Another edge may have been started since and own the file now.
   if ((await readFile(stateFile, 'utf8').catch(() => '')) === `${state}\n`) await rm(stateFile, { force: true });
   process.exit(0);
 }
 
-/** The folder of the functions to run; the configured ones are built where they are missing. */
-async function compiledFunctions(cli: Cli, options: StartOptions, loaded: LoadedConfig): Promise<string> {
-  if (options.functions !== undefined) {
-    const folder = resolve(options.functions);
-    if (!existsSync(join(folder, 'viewer-request.js'))) {
-      throw new CliError('functions_missing', `No viewer-request.js in ${folder}.`, { exitCode: 2 });
-    }
-    return folder;
+interface Choices {
+  readonly viewer: SimulatedViewer | undefined;
+  readonly viewerHeaders: ViewerHeaderPolicy;
+  readonly viewerResponseRequest: 'original' | 'modified';
+  /** Absent: the configuration's, yet to be compiled. */
+  readonly functionsFolder: string | undefined;
+}
+
+/** Validates the options, before anything heavy is loaded. */
+async function readChoices(options: StartOptions): Promise<Choices> {
+  const { readViewer, readViewerHeaderPolicy, ViewerSyntaxError } = await import('../local-edge/viewer.js');
+  const { viewerResponseRequest } = options;
+  if (viewerResponseRequest !== 'original' && viewerResponseRequest !== 'modified') {
+    throw new CliError('usage', '--viewer-response-request must be original or modified', { exitCode: 2 });
   }
-  const { buildFunctions, functionsFolder } = await import('../build/build.js');
-  if (!existsSync(join(functionsFolder, 'viewer-request.js'))) {
-    cli.line('Compiling the functions');
-    const { failures, limit } = await buildFunctions({ config: loaded.config, folder: loaded.folder, profiles: [] });
-    for (const { name, bytes } of failures) {
-      cli.warn(`${name} has ${bytes} bytes: CloudFront takes ${limit} at most. It runs here all the same.`);
-    }
+  const functionsFolder = options.functions === undefined ? undefined : resolve(options.functions);
+  if (functionsFolder !== undefined && !existsSync(join(functionsFolder, 'viewer-request.js'))) {
+    throw new CliError('functions_missing', `No viewer-request.js in ${functionsFolder}.`, { exitCode: 2 });
   }
-  return functionsFolder;
+  try {
+    return {
+      viewer: options.viewer === undefined ? undefined : readViewer(options.viewer),
+      viewerHeaders: readViewerHeaderPolicy(options.viewerHeaderPolicy),
+      viewerResponseRequest,
+      functionsFolder,
+    };
+  } catch (error) {
+    if (!(error instanceof ViewerSyntaxError)) throw error;
+    throw new CliError('usage', error.message.replace('x-sim-viewer: ', ''), { exitCode: 2 });
+  }
+}
+
+/** Compiles the configuration, so that what runs is what it says now; where to, is the result. */
+async function compileConfigured(cli: Cli, options: StartOptions, loaded: LoadedConfig): Promise<string> {
+  const { buildFunctions } = await import('../build/build.js');
+  const output = options.ephemeral
+    ? await mkdtemp(join(tmpdir(), 'portcullis-functions-'))
+    : resolve(options.state, 'functions');
+  cli.line('Compiling the functions');
+  const { failures, limit } = await buildFunctions({
+    config: loaded.config,
+    folder: loaded.folder,
+    output,
+    profiles: [],
+  });
+  for (const { name, bytes } of failures) {
+    cli.warn(`${name} has ${bytes} bytes: CloudFront takes ${limit} at most. It runs here all the same.`);
+  }
+  return output;
 }

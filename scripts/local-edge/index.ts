@@ -44,6 +44,10 @@ export interface LocalEdgeOptions {
   readonly issuer?: string;
   /** Where the functions look for tokens: what the demo vends. The first is the vending service's. */
   readonly placements?: readonly Placement[];
+  /** Formats that the functions read, which the page offers. Default: both. */
+  readonly formats?: readonly ('cat' | 'jwt')[];
+  /** Whether the functions renew tokens (`catr` compiled in): the page offers it or says what it takes. Default true. */
+  readonly renewal?: boolean;
   /** Faults of the KeyValueStore API, for tests. */
   readonly kvsFaults?: KvsFaults;
   readonly now?: () => number;
@@ -128,13 +132,13 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
     const origin = await startOrigin({ streamFolder: join(here, 'stream'), now });
     closers.push(() => origin.close());
     const originUrl = options.origin ?? origin.url;
-    const { issuer = 'demo', placements = defaultPlacements } = options;
+    const { issuer = 'demo', placements = defaultPlacements, formats = ['cat', 'jwt'], renewal = true } = options;
     let edgeUrl = '';
     const site = await startSite({
       pageFolder: join(here, 'page'),
       vend: createDemoVending(keys, issuer, placements),
       vending: createAssetVending(keys, issuer, placements, () => edgeUrl),
-      pageConfig: () => ({ edge: edgeUrl, placements: placements.map(({ kind }) => kind) }),
+      pageConfig: () => ({ edge: edgeUrl, placements: placements.map(({ kind }) => kind), formats, renewal }),
     });
     closers.push(() => site.close());
 

@@ -45,6 +45,15 @@ async function bundlePage(folder: string): Promise<Map<string, Buffer>> {
   return files;
 }
 
+const bundles = new Map<string, Promise<Map<string, Buffer>>>();
+
+/** Bundled once in a process: it takes longer than all the rest of a start. */
+function bundledPage(folder: string): Promise<Map<string, Buffer>> {
+  const bundle = bundles.get(folder) ?? bundlePage(folder);
+  bundles.set(folder, bundle);
+  return bundle;
+}
+
 async function readJson(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -103,7 +112,7 @@ async function answerDecode(request: IncomingMessage, response: ServerResponse):
 /** The web site of the demo: the page under `/demo/`, the demo's vending at `POST /vend` (and `/demo/vend`), and the SDK's
  * vending service. */
 export async function startSite(options: SiteOptions): Promise<Listening> {
-  const files = await bundlePage(options.pageFolder);
+  const files = await bundledPage(options.pageFolder);
   const vending = nodeListener(options.vending);
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://site');

@@ -8,10 +8,33 @@ import { rawRequest, type RawAnswer } from './raw-http.js';
 const functionsFolder = fileURLToPath(new URL('./functions/plain', import.meta.url));
 
 let edge: LocalEdge;
-beforeAll(async () => {
-  edge = await startLocalEdge({ functionsFolder });
+/** Another one, set up differently in all that can be: another origin, behaviours, header policy and viewer-response. */
+let other: LocalEdge;
+/** First lines of the requests that the other edge's origin got. */
+const received: string[] = [];
+const otherOrigin = createServer((socket) => {
+  socket.once('data', (chunk) => {
+    received.push(chunk.toString('utf8').split('\r\n', 1)[0] ?? '');
+    socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+  });
 });
-afterAll(() => edge?.close());
+beforeAll(async () => {
+  await new Promise<void>((resolve) => otherOrigin.listen(0, '127.0.0.1', resolve));
+  [edge, other] = await Promise.all([
+    startLocalEdge({ functionsFolder }),
+    startLocalEdge({
+      functionsFolder,
+      origin: `http://127.0.0.1:${(otherOrigin.address() as AddressInfo).port}`,
+      guard: ['/live/*', '/echo/*', '/caf*'],
+      viewerHeaders: ['cloudfront-viewer-asn'],
+      viewerResponseRequest: 'modified',
+    }),
+  ]);
+});
+afterAll(async () => {
+  await Promise.all([edge?.close(), other?.close()]);
+  otherOrigin.close();
+});
 
 type Headers = readonly (readonly [string, string])[];
 const ask = (target: string, headers: Headers = [], method = 'GET'): Promise<RawAnswer> =>
@@ -112,25 +135,8 @@ describe('the event that viewer-request gets', () => {
 
   test('reads bytes of 0x80 and more as ISO 8859-1, and sends them on as UTF-8', async () => {
     expect((await seen('/caf\u00e9')).event.request.uri).toBe('/caf\u00e9');
-    const targets: string[] = [];
-    const origin = createServer((socket) => {
-      socket.once('data', (chunk) => {
-        targets.push(chunk.toString('utf8').split(' ')[1] ?? '');
-        socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
-      });
-    });
-    await new Promise<void>((resolve) => origin.listen(0, '127.0.0.1', resolve));
-    const other = await startLocalEdge({
-      functionsFolder,
-      origin: `http://127.0.0.1:${(origin.address() as AddressInfo).port}`,
-    });
-    try {
-      expect((await rawRequest(other.addresses.edge, '/caf\u00e9?q=\u00e9')).status).toBe(200);
-      expect(targets).toEqual(['/caf\u00e9?q=\u00e9']);
-    } finally {
-      await other.close();
-      origin.close();
-    }
+    expect((await rawRequest(other.addresses.edge, '/caf\u00e9?q=\u00e9')).status).toBe(200);
+    expect(received).toContain('GET /caf\u00e9?q=\u00e9 HTTP/1.1');
   });
 
   test('names the simulated viewer and a request id of its own for each request', async () => {
@@ -181,22 +187,17 @@ describe("CloudFront's own viewer headers", () => {
   });
 
   test('come from the viewer, forged, once the policy no longer lists them', async () => {
-    const bare = await startLocalEdge({ functionsFolder, viewerHeaders: ['cloudfront-viewer-asn'] });
-    try {
-      const answer = await rawRequest(bare.addresses.edge, '/p', {
-        headers: [
-          ['x-act', 'event'],
-          ['CloudFront-Viewer-Country', 'FR'],
-          ['CloudFront-Viewer-ASN', '1'],
-        ],
-      });
-      const { event } = JSON.parse(answer.body) as SeenEvent;
-      expect(event.request.headers['cloudfront-viewer-country']).toEqual({ value: 'FR' });
-      expect(event.request.headers['cloudfront-viewer-asn']).toEqual({ value: '64500' });
-      expect(event.request.headers['cloudfront-viewer-latitude']).toBeUndefined();
-    } finally {
-      await bare.close();
-    }
+    const answer = await rawRequest(other.addresses.edge, '/live/p', {
+      headers: [
+        ['x-act', 'event'],
+        ['CloudFront-Viewer-Country', 'FR'],
+        ['CloudFront-Viewer-ASN', '1'],
+      ],
+    });
+    const { event } = JSON.parse(answer.body) as SeenEvent;
+    expect(event.request.headers['cloudfront-viewer-country']).toEqual({ value: 'FR' });
+    expect(event.request.headers['cloudfront-viewer-asn']).toEqual({ value: '64500' });
+    expect(event.request.headers['cloudfront-viewer-latitude']).toBeUndefined();
   });
 
   test('an unreadable x-sim-viewer is answered 400 with what is wrong', async () => {
@@ -289,13 +290,8 @@ describe('answers', () => {
   });
 
   test('show viewer-response the changed request when told to', async () => {
-    const other = await startLocalEdge({ functionsFolder, viewerResponseRequest: 'modified' });
-    try {
-      const answer = await rawRequest(other.addresses.edge, '/echo/a');
-      expect(answer.headers['x-viewer-response']).toEqual(['modified']);
-    } finally {
-      await other.close();
-    }
+    const answer = await rawRequest(other.addresses.edge, '/echo/a');
+    expect(answer.headers['x-viewer-response']).toEqual(['modified']);
   });
 
   test.each([400, 404, 503])('of the origin with status %i pass without viewer-response', async (status) => {
@@ -342,18 +338,13 @@ describe('answers', () => {
 
 describe('the behaviour', () => {
   test('is chosen on the path as sent: a token in front takes a request out of /live/*', async () => {
-    const guarded = await startLocalEdge({ functionsFolder, guard: ['/live/*', '/echo/guarded*'] });
-    try {
-      const through = async (target: string): Promise<boolean> =>
-        (await rawRequest(guarded.addresses.edge, target, { headers: [['x-act', 'refuse']] })).status === 401;
-      expect(await through('/live/ch1/master.m3u8')).toBe(true);
-      expect(await through('/echo/guarded')).toBe(true);
-      expect(await through('/token/live/ch1/master.m3u8')).toBe(false);
-      expect(await through('/%6cive/ch1/master.m3u8')).toBe(false);
-      expect(await through('/Live/ch1/master.m3u8')).toBe(false);
-    } finally {
-      await guarded.close();
-    }
+    const through = async (target: string): Promise<boolean> =>
+      (await rawRequest(other.addresses.edge, target, { headers: [['x-act', 'refuse']] })).status === 401;
+    expect(await through('/live/ch1/master.m3u8')).toBe(true);
+    expect(await through('/echo/guarded')).toBe(true);
+    expect(await through('/token/live/ch1/master.m3u8')).toBe(false);
+    expect(await through('/%6cive/ch1/master.m3u8')).toBe(false);
+    expect(await through('/Live/ch1/master.m3u8')).toBe(false);
   });
 });
 

@@ -361,12 +361,23 @@ for (const [i, tab] of tabs.entries()) {
 }
 
 /** Takes from the choices what the functions are not configured for. */
-async function limitPlacements(): Promise<void> {
+async function limitChoices(): Promise<void> {
   const response = await fetch('config.json');
-  const { placements } = (await response.json()) as { placements: readonly string[] };
-  for (const option of settings.querySelectorAll<HTMLOptionElement>('select[name=placement] option')) {
-    if (!placements.includes(option.value)) option.remove();
-  }
+  const { placements, formats, renewal } = (await response.json()) as {
+    placements: readonly string[];
+    formats: readonly string[];
+    renewal: boolean;
+  };
+  const keep = (name: string, values: readonly string[]): void => {
+    for (const option of settings.querySelectorAll<HTMLOptionElement>(`select[name=${name}] option`)) {
+      if (!values.includes(option.value)) option.remove();
+    }
+  };
+  keep('placement', placements);
+  keep('format', formats);
+  if (!renewal) keep('renewal', ['']);
+  element('renewal-setting').hidden = !renewal;
+  element('no-renewal').hidden = renewal;
 }
 
 element('edge').textContent = location.host;
@@ -374,4 +385,4 @@ setInterval(() => {
   showCountdown();
   showFigures();
 }, 250);
-void limitPlacements().then(startOver);
+void limitChoices().then(startOver);
