@@ -171,10 +171,10 @@ export async function decide(
 ): Promise<Verdict> {
   const original = request.uri;
   const now = host.now();
-  let path = '';
   // The reason that a bare `must` stands for, here and there.
   let stage: Reason = 'ambiguous_path';
-  const undecided = (): Verdict => ({
+  // njs loses what a closure shares with an async function when that assigns it later: this one gets it handed in.
+  const undecided = (path: string): Verdict => ({
     http: request,
     cleanPath: path,
     now: now,
@@ -185,12 +185,11 @@ export async function decide(
     rejections: [],
     unknown: [],
   });
-  let verdict = undecided();
+  let verdict = undecided('');
   try {
     const taken = takeTokens(request, policy);
     const found = given ? [given] : taken;
-    path = normalisePath(request.uri);
-    verdict.cleanPath = path;
+    const path = (verdict.cleanPath = normalisePath(request.uri));
     if (FEATURES.publicPaths && policy.publicPaths && isBelow(path, policy.publicPaths)) {
       verdict.mode = 'off';
       return verdict;
@@ -201,7 +200,7 @@ export async function decide(
     let answer: ConditionalAnswer | undefined;
     verdict.reason = 'missing_token';
     for (let i = 0; i < found.length; i++) {
-      const attempt = undecided();
+      const attempt = undecided(path);
       if (!i) verdict = attempt;
       try {
         stage = 'malformed_token';

@@ -78,7 +78,7 @@ const KEYS: Record<string, number> = FEATURES.rare
     };
 
 /**
- * The claim key of a JWT's name for it, or the name itself where it is none of ours (`constructor` is no number).
+ * The claim key of a JWT's name for it. Names that are none of ours get a `$`: a claim called `4` is not `exp`.
  * Names of the standard's that the build does not know give the key of `cnf`, which is refused then.
  */
 export const claimKey = (name: string): number | string =>
@@ -86,7 +86,7 @@ export const claimKey = (name: string): number | string =>
     ? (KEYS[name] as number)
     : !FEATURES.rare && /^(cat|cnf$|geohash$)/.test(name)
       ? CNF
-      : name;
+      : '$' + name;
 
 /** The JWT name of a claim key. */
 export const claimName = (key: number | string): string =>
