@@ -204,9 +204,9 @@ function onAnswer(answer: EdgeAnswer): void {
     passed += 1;
     return;
   }
-  refusedCount += 1;
   // A segment that has left the live window is no refusal.
   if (answer.status === 404) return;
+  refusedCount += 1;
   const before = refusal;
   refusal = answer;
   showBanner();

@@ -1,0 +1,81 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+
+/** What the page says of a refusal. */
+export interface ShownRefusal {
+  readonly code: string;
+  readonly reason: string;
+  readonly title: string;
+  readonly paused: boolean;
+}
+
+/** The demo page in a browser context of its own, driven as a visitor would. */
+export class DemoPage {
+  /** Uncaught errors, and requests to anywhere but this machine: there must be none. */
+  readonly problems: string[] = [];
+
+  private constructor(readonly page: Page) {
+    page.on('pageerror', (error) => this.problems.push(String(error)));
+    page.on('request', (request) => {
+      if (!/^(blob:|data:)/.test(request.url()) && new URL(request.url()).hostname !== '127.0.0.1') {
+        this.problems.push(`asked ${request.url()}`);
+      }
+    });
+  }
+
+  static async open(browser: Browser, address: string): Promise<DemoPage> {
+    const page = await browser.newPage({ viewport: { width: 1440, height: 1000 } });
+    page.setDefaultTimeout(90_000);
+    const demo = new DemoPage(page);
+    await page.goto(address);
+    return demo;
+  }
+
+  async text(id: string): Promise<string> {
+    return ((await this.page.textContent(`#${id}`)) ?? '').trim();
+  }
+
+  /** The value of the claim whose meaning has these words. */
+  claim(meaning: string): Promise<string | null> {
+    return this.page.locator('#claims tr', { hasText: meaning }).locator('b').textContent();
+  }
+
+  async choose(name: string, value: string): Promise<void> {
+    await this.page.selectOption(`select[name=${name}]`, value);
+  }
+
+  /** Waits until the player has played some seconds more. */
+  async playsOn(seconds = 2): Promise<void> {
+    await this.page.waitForSelector('#health[data-state=playing]');
+    const from = await this.page.evaluate(() => document.querySelector('video')?.currentTime ?? 0);
+    await this.page.waitForFunction(
+      ([start, more]) => {
+        const video = document.querySelector('video');
+        if (document.querySelector('#banner')?.hasAttribute('hidden') === false) return true;
+        return video !== null && !video.paused && video.currentTime > (start as number) + (more as number);
+      },
+      [from, seconds],
+    );
+    if (await this.page.locator('#banner').isVisible()) throw new Error(`Refused: ${await this.text('banner-reason')}`);
+  }
+
+  /** Waits for a refusal. */
+  async refusal(): Promise<ShownRefusal> {
+    await this.page.waitForSelector('#banner:not([hidden])');
+    return {
+      code: await this.text('banner-code'),
+      reason: await this.text('banner-reason'),
+      title: await this.text('banner-title'),
+      paused: await this.page.evaluate(() => document.querySelector('video')?.paused === true),
+    };
+  }
+
+  /** Keeps a picture of the page in the folder that PORTCULLIS_SCREENSHOTS names, if it does. */
+  async screenshot(name: string): Promise<void> {
+    const folder = process.env['PORTCULLIS_SCREENSHOTS'];
+    if (folder === undefined) return;
+    await mkdir(folder, { recursive: true });
+    await this.page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+  }
+}
