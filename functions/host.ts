@@ -4,7 +4,7 @@ import type { GateHost } from '@portcullis/tokens/core/gate';
 /** Reads from the KeyValueStore; undefined where there is no such key. Throws when that cannot be told. */
 async function read(key: string): Promise<string | undefined> {
   const store = cf.kvs();
-  let there = true;
+  let there: unknown = true;
   try {
     return await store.get(key);
   } catch (_) {
@@ -15,7 +15,7 @@ async function read(key: string): Promise<string | undefined> {
       // A store that cannot say is a store that failed.
     }
   }
-  if (there) throw 0;
+  if (there !== false) throw 0;
   return undefined;
 }
 

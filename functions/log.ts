@@ -1,7 +1,7 @@
 import type { CborMap } from '@portcullis/tokens/core/cbor';
 import { idText, type Verdict } from '@portcullis/tokens/core/gate';
 import { CATPOR, CATREPLAY, CTI, SESSION } from '@portcullis/tokens/core/labels';
-import { settings } from 'portcullis:settings';
+import { policy, settings } from 'portcullis:settings';
 
 /**
  * Writes the one log line of a request: every refusal, whatever is let through with a mark, and a sample of the rest.
@@ -14,7 +14,8 @@ export const logVerdict = (verdict: Verdict, id: string): void => {
   const claims = verdict.genuine || ({} as CborMap);
   const replay = FEATURES.catreplay && claims[CATREPLAY];
   if (
-    reason ||
+    // `off` is silent; a key's own `off` has no reason.
+    (reason && (policy.mode !== 'off' || verdict.mode !== 'off')) ||
     replay ||
     (FEATURES.onUnknown && verdict.unknown[0]) ||
     (FEATURES.allowClients && verdict.allowance !== undefined) ||

@@ -11,10 +11,15 @@ export interface RawAnswer {
 export function rawRequest(
   base: string,
   target: string,
-  options: { readonly method?: string; readonly headers?: readonly (readonly [string, string])[] } = {},
+  options: {
+    readonly method?: string;
+    readonly headers?: readonly (readonly [string, string])[];
+    /** Default: that of `base`. */
+    readonly host?: string;
+  } = {},
 ): Promise<RawAnswer> {
-  const { hostname, port, host } = new URL(base);
-  const { method = 'GET', headers = [] } = options;
+  const { hostname, port, host: own } = new URL(base);
+  const { method = 'GET', headers = [], host = own } = options;
   const lines = [
     `${method} ${target} HTTP/1.1`,
     `Host: ${host}`,

@@ -14,9 +14,21 @@ export interface ViewerRequest {
   readonly address?: string;
 }
 
+/**
+ * An absolute URL as programs have it, or a target as a viewer sent it: the latter may hold anything, which is for the
+ * evaluator to refuse, as it does at the edge.
+ */
+function splitAsSent(url: string): { readonly origin: string; readonly path: string; readonly query: string } {
+  if (!url.startsWith('/')) return splitUrl(url);
+  const mark = url.indexOf('?');
+  return mark < 0
+    ? { origin: '', path: url, query: '' }
+    : { origin: '', path: url.slice(0, mark), query: url.slice(mark) };
+}
+
 /** The request in the form that the evaluator reads. */
 export function eventRequest(request: ViewerRequest): EventRequest {
-  const { origin, path, query } = splitUrl(request.url);
+  const { origin, path, query } = splitAsSent(request.url);
   const headers: Record<string, EventValue> = {};
   if (origin !== '') headers['host'] = { value: origin.slice(origin.indexOf('//') + 2) };
   for (const name in request.headers) {

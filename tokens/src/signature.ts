@@ -90,7 +90,7 @@ export async function checkToken(text: string, keys: readonly VerificationKey[])
     if ((key.kid === undefined ? '' : keyIdText(key.kid)) !== token.kid) continue;
     known = true;
     // A COSE_Sign1 may name no algorithm; then the key's is meant.
-    if (token.algorithm === undefined ? key.alg === 'HS256' : key.alg !== token.algorithm) continue;
+    if (token.algorithm === undefined ? token.jwt || key.alg === 'HS256' : key.alg !== token.algorithm) continue;
     fitting = true;
     const check = signatureCheck(key);
     const genuine = check instanceof Promise ? (await check)(token) : check(token);

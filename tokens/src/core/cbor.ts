@@ -42,7 +42,7 @@ export const cborOffset = (): number => at;
 const readFloat = (size: number): number => {
   const start = at;
   at += size;
-  if (!FEATURES.rare) return size > 4 ? bytes.readDoubleBE(start) : NaN;
+  if (!FEATURES.rare) return size === 8 ? bytes.readDoubleBE(start) : NaN;
   const half = bytes.readUInt16BE(start);
   const value =
     size > 4
@@ -51,7 +51,10 @@ const readFloat = (size: number): number => {
         ? bytes.readFloatBE(start)
         : 2 ** (((half >> 10) & 31 || 1) - 25) * ((half & 31744 && 1024) + (half & 1023)) * (half > 32767 ? -1 : 1);
   must(
-    value % 1 &&
+    // Of one byte are simple values; longer ones are reserved, or end what has no length.
+    size > 1 &&
+      size < 9 &&
+      value % 1 &&
       (size > 4
         ? Math.fround(value) !== value
         : // Thirteen low bits of zero in the range of 16-bit floats: would fit one (RFC 8949 4.2.1).
@@ -97,7 +100,7 @@ export const readCbor = (depth: number): CborValue => {
     while (argument--) {
       let label = readCbor(depth + 1) as string | number;
       if (typeof label === 'string') label = '$' + label;
-      else must(typeof label === 'number' || (FEATURES.catif && isList(label)));
+      else must((FEATURES.catif && isList(label)) || typeof label === 'number');
       must(!(label in map));
       // Tags stand in `catnip` and nowhere else (CTA-5007-B 4.5).
       if (FEATURES.catnip && !depth) networks = label === CATNIP;

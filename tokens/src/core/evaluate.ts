@@ -227,7 +227,7 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
         const country = viewer('country');
         return (
           noText(value, (code) => {
-            must(COUNTRY.test(code) && (!FEATURES.countryCodes || isAssigned(code)));
+            must((!FEATURES.countryCodes || isAssigned(code)) && COUNTRY.test(code));
             return has(
               [
                 country,

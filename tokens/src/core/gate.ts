@@ -125,12 +125,12 @@ const sameMac = (a: Buffer, b: Buffer): boolean =>
 /** Takes the text of a token of bounded length apart. Throws when it is none. */
 export const parseToken = (text: string): ParsedToken => {
   // Padding is allowed (CTA-5007-B 4.3.1.1), and escaped in a query.
-  const bare = text.replace(/(=|%3d)+$/i, '');
+  const bare = text.replace(/(=|%3d){1,2}$/i, '');
   if (FEATURES.jwt && text[0] === 'e') {
     must(bare.search(/[^\w.-]/) < 0);
     return parseJwt(bare);
   }
-  must(bare.search(/[^\w-]/) < 0 && (!FEATURES.rare || bare.length % 4 !== 1));
+  must((!FEATURES.rare || bare.length % 4 !== 1) && bare.search(/[^\w-]/) < 0);
   if (!FEATURES.cat) throw 0;
   return parseCat(fromBase64(bare));
 };
@@ -139,10 +139,15 @@ export const parseToken = (text: string): ParsedToken => {
 export const idText = (value: CborValue | undefined): string | undefined =>
   isBytes(value) ? toBase64(value) : (value as string | undefined);
 
-/** A key record. Throws when it is not one: our own fault, not the viewer's. */
+/** A key record. Throws when it is not one, or its secret can be guessed: our own fault, not the viewer's. */
 export const parseKeyRecord = (json: string): KeyRecord => {
   const record = JSON.parse(json) as KeyRecord;
-  must(record.alg && record.k && (!FEATURES.keyScope || (isList(record.iss || []) && isList(record.paths || []))));
+  must(
+    record.alg &&
+      // What is not base64url reads as few bytes or none, which anyone could sign with.
+      ((FEATURES.publicKey && record.alg !== 'HS256') || fromBase64(record.k as string).length > 15) &&
+      (!FEATURES.keyScope || (isList(record.iss || []) && isList(record.paths || []))),
+  );
   return record;
 };
 
@@ -218,8 +223,12 @@ export async function decide(
         // A record's mode holds on its own paths only: a key in `log` must not open another tenant's content.
         if (FEATURES.modes && below) attempt.mode = recordedMode(record, now, policy);
         if (!FEATURES.modes || attempt.mode !== 'off') {
-          // A COSE_Sign1 may name no algorithm; then the key's is meant.
-          if (token.algorithm !== record.alg && (!FEATURES.publicKey || token.algorithm)) throw 'unsupported_algorithm';
+          // A COSE_Sign1 may name no algorithm; then the key's is meant, which is no secret.
+          if (
+            token.algorithm !== record.alg &&
+            (!FEATURES.publicKey || token.algorithm || token.isJwt || record.alg === 'HS256')
+          )
+            throw 'unsupported_algorithm';
           if (FEATURES.publicKey && record.alg !== 'HS256') {
             if (!host.verify) throw 'unsupported_algorithm';
             const genuine = await host.verify(record, token);
@@ -265,7 +274,8 @@ export async function decide(
               let entries = bucket || '';
               // An overfull bucket goes on in another key, which repeats the last entry of this one, so that what moved
               // over the border between the two reads cannot be missed.
-              if (!FEATURES.overflow) must(entries[0] !== '+');
+              // Anything but a list of entries is a fault: 503, not "nobody is revoked".
+              must(!entries || (FEATURES.overflow ? has(',+', entries[0]) : entries[0] === ','));
               while (FEATURES.overflow && bucket && bucket[0] === '+') {
                 key += '+';
                 bucket = await host.read(key);

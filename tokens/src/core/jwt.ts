@@ -45,15 +45,14 @@ const readJson = (encoded: string): CborMap => {
 export const parseJwt = (text: string): ParsedToken => {
   const parts = text.split('.');
   // No base64url text has a length of 1 modulo 4; engines differ in what they make of one.
-  must(parts.length === 3 && (!FEATURES.rare || parts.every((part) => part.length % 4 !== 1)));
+  must((!FEATURES.rare || parts.every((part) => part.length % 4 !== 1)) && parts.length === 3);
   const header = readJson(parts[0] as string);
   const kid = (header['kid'] || '') as string;
   const payload = readJson(parts[1] as string);
   const claims: CborMap = {};
   must(
-    !header['crit'] &&
-      // Explicit typing (RFC 8725 3.11): a token made for another purpose is not one of ours.
-      (!FEATURES.rare || !header['typ'] || /jwt$/i.test(header['typ'] as string)),
+    // Explicit typing (RFC 8725 3.11): a token made for another purpose is not one of ours.
+    (!FEATURES.rare || !header['typ'] || /jwt$/i.test(header['typ'] as string)) && !header['crit'],
   );
   Object.keys(payload).forEach((name) => {
     claims[claimKey(name)] = payload[name];
