@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { SimulatedViewer } from '../local-edge/viewer.js';
 import { CliError } from './output.js';
 
 /** The addresses that a running `portcullis start` leaves in `.portcullis/local.json`. */
@@ -18,6 +19,8 @@ export interface LocalEndpoints {
   readonly accessLog: string;
   /** Folder of the signing keys' secrets. */
   readonly secrets?: string;
+  /** Who every request comes from, unless it says otherwise. */
+  readonly viewer?: SimulatedViewer;
   readonly pid: number;
 }
 

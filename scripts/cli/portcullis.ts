@@ -14,4 +14,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(0);
 });
-process.exitCode = await runProgram(process.argv.slice(2), { version });
+const exitCode = await runProgram(process.argv.slice(2), { version });
+// A command that did its work and found a refusal has said so itself.
+if (exitCode !== 0) process.exitCode = exitCode;

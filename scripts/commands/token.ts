@@ -3,7 +3,9 @@ import type { Command } from 'commander';
 import type {
   Claims,
   CountryOrRegion,
+  DecodedToken,
   EntitledKey,
+  ExplainedCheck,
   Explanation,
   HttpMethod,
   NonEmpty,
@@ -15,6 +17,8 @@ import type {
   ViewerRequest,
 } from '@portcullis/tokens';
 import { CliError, type Cli } from '../cli/output.js';
+import type { SimulatedViewer } from '../local-edge/viewer.js';
+import { localEndpoints } from '../cli/connection.js';
 import { addStoreOptions, withSession, type StoreOptions } from '../cli/store-connection.js';
 
 interface KeyOptions extends StoreOptions {
@@ -45,6 +49,7 @@ interface RequestOptions extends KeyOptions {
   readonly method: string;
   readonly header?: string[];
   readonly address?: string;
+  readonly viewer?: string;
   readonly audience?: string[];
 }
 
@@ -108,7 +113,7 @@ export function register(program: Command, cli: Cli): void {
     .argument('[token]', 'a token, or the refused URL with it; - or none: standard input')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ portcullis token explain https://cdn.example/0YRHog…/live/ch1/a.ts --local --address 203.0.113.9',
+      '\nRevocations are looked up with --local, or the store and ledger of the deployment. Exit code 1 when it is refused.\n\nExamples:\n  $ portcullis token explain https://cdn.example/0YRHog…/live/ch1/a.ts --local\n  $ portcullis token explain https://cdn.example/0YRHog…/live/ch1/a.ts --local --viewer "country=DE; ip=198.51.100.7"',
     )
     .action((text: string | undefined, options: RequestOptions) => explainToken(cli, text, options));
 }
@@ -123,6 +128,10 @@ function addRequestOptions(command: Command): Command {
     .option('--method <method>', 'method of the request', 'GET')
     .option('--header <line...>', 'request header, "Name: value"; also those that CloudFront adds')
     .option('--address <ip>', "the viewer's address")
+    .option(
+      '--viewer <fields>',
+      'who asks, for the headers that CloudFront adds: "country=US; region=CA; asn=64500; ip=203.0.113.9" (with --local: the local edge\'s viewer)',
+    )
     .option('--audience <name...>', 'who the recipient is');
 }
 
@@ -249,7 +258,7 @@ async function verifyToken(cli: Cli, text: string | undefined, options: RequestO
   await reported(async () => {
     const verified = await verify(found, {
       keys,
-      request: options.url ? requestOf(options, options.url) : null,
+      request: options.url ? await requestOf(options, options.url) : null,
       ...(options.audience ? { audiences: options.audience } : {}),
     });
     const { format, alg, kid, claims, tokenId, session } = verified;
@@ -270,15 +279,63 @@ async function explainToken(cli: Cli, text: string | undefined, options: Request
     return undefined;
   });
   const url = options.url ?? urlWithout(input, found);
-  const explanation = await explain(found, {
+  const onItself = await explain(found, {
     ...(keys ? { keys } : {}),
-    ...(url ? { request: requestOf(options, url) } : {}),
+    ...(url ? { request: await requestOf(options, url) } : {}),
     ...(options.audience ? { audiences: options.audience } : {}),
   });
+  const explanation = withCheck(onItself, await revocationCheck(cli, options, onItself.token));
   cli.result({ admitted: explanation.admitted, reason: explanation.reason, checks: explanation.checks }, () =>
     explained(cli, explanation),
   );
   if (!explanation.admitted) process.exitCode = 1;
+}
+
+/** Whether the ledger has the token, its session or its account as revoked; undefined where no ledger was named. */
+async function revocationCheck(
+  cli: Cli,
+  options: KeyOptions,
+  token: DecodedToken | undefined,
+): Promise<ExplainedCheck | undefined> {
+  if (token === undefined || (!options.local && !options.kvsArn)) return undefined;
+  const { tokenId, session, subject, issuedAt } = token;
+  const ids = { token: tokenId, session, subject } as const;
+  const refs = (['token', 'session', 'subject'] as const).flatMap((scope) => {
+    const id = ids[scope];
+    return id === undefined ? [] : [{ scope, id }];
+  });
+  const { isActive } = await import('../../revoker/ledger/entry.js');
+  try {
+    const entries = refs.length === 0 ? [] : await withSession(cli, options, ({ ledger }) => ledger.getMany(refs));
+    const now = Math.floor(Date.now() / 1000);
+    const entry = entries.find(
+      (found) => isActive(found, now) && !(found.cutoff !== undefined && (issuedAt ?? 0) > found.cutoff),
+    );
+    if (!entry) return { check: 'revocation', holds: true, message: 'Neither the token nor its session is revoked.' };
+    return {
+      check: 'revocation',
+      holds: false,
+      reason: entry.remint ? 'expired' : 'revoked',
+      value: { [entry.scope]: entry.id },
+      actual: { by: entry.by, at: new Date(entry.at * 1000).toISOString(), reason: entry.reason },
+      message: `The ${entry.scope} was revoked; portcullis unrevoke ${entry.scope} ${entry.id} lifts that.`,
+    };
+  } catch (error) {
+    return {
+      check: 'revocation',
+      holds: undefined,
+      message: `Not checked: ${error instanceof Error ? error.message : String(error)}`,
+    };
+  }
+}
+
+/** The edge looks up revocations before it evaluates claims, and so does the explanation. */
+function withCheck(explanation: Explanation, check: ExplainedCheck | undefined): Explanation {
+  if (check === undefined) return explanation;
+  const after = explanation.checks.findIndex((done) => done.check === 'signature' || done.check === 'issuer') + 1;
+  const checks = [...explanation.checks.slice(0, after), check, ...explanation.checks.slice(after)];
+  const failed = checks.find(({ holds }) => holds === false);
+  return { ...explanation, admitted: failed === undefined, reason: failed?.reason, checks };
 }
 
 function explained(cli: Cli, { admitted, reason, checks }: Explanation): string {
@@ -302,15 +359,35 @@ function urlWithout(input: string, token: string): string | undefined {
   return text.replace(`/${token}`, '').replace(new RegExp(`[?&;][\\w-]+=${token.replaceAll('.', '\\.')}`), '') || '/';
 }
 
-function requestOf(options: RequestOptions, url: string): ViewerRequest {
+/** Who asks: as `--viewer` says, or the local edge's own viewer where nothing is said of one. */
+async function simulatedViewer(options: RequestOptions): Promise<SimulatedViewer | undefined> {
+  const { defaultViewer, readViewer, ViewerSyntaxError } = await import('../local-edge/viewer.js');
+  const local = options.local ? (localEndpoints().viewer ?? defaultViewer) : undefined;
+  if (options.viewer === undefined) return local;
+  const unknown: SimulatedViewer = { ip: '', port: 443 };
+  try {
+    return readViewer(options.viewer, local ?? unknown);
+  } catch (error) {
+    if (!(error instanceof ViewerSyntaxError)) throw error;
+    throw new CliError('invalid_option', error.message.replace('x-sim-viewer', '--viewer'), { exitCode: 2 });
+  }
+}
+
+async function requestOf(options: RequestOptions, url: string): Promise<ViewerRequest> {
+  const { viewerHeaders } = await import('../local-edge/viewer.js');
+  const viewer = await simulatedViewer(options);
   const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(viewer ? viewerHeaders(viewer) : {})) {
+    if (value !== undefined && !value.startsWith(':')) headers[name] = value;
+  }
   for (const line of options.header ?? []) {
     const colon = line.indexOf(':');
     if (colon < 1)
       throw new CliError('invalid_option', `--header: expected "Name: value", got ${line}.`, { exitCode: 2 });
-    headers[line.slice(0, colon).trim()] = line.slice(colon + 1).trim();
+    headers[line.slice(0, colon).trim().toLowerCase()] = line.slice(colon + 1).trim();
   }
-  return { url, method: options.method, headers, ...(options.address ? { address: options.address } : {}) };
+  const address = options.address ?? viewer?.ip;
+  return { url, method: options.method, headers, ...(address ? { address } : {}) };
 }
 
 function parsePlacement(text: string): Placement {

@@ -63,6 +63,8 @@ export interface LocalEdgeAddresses {
   readonly dynamodb: { readonly endpoint: string; readonly tablePrefix: string };
   /** Folder of the signing keys' secrets. */
   readonly secrets: string;
+  /** Who every request comes from, unless its `x-sim-viewer` says otherwise. */
+  readonly viewer: SimulatedViewer;
   readonly accessLog: string;
   readonly functionLog: string;
   readonly pid: number;
@@ -142,7 +144,7 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
     });
     closers.push(() => site.close());
 
-    const viewerHeaders = options.viewerHeaders ?? 'all';
+    const { viewer = defaultViewer, viewerHeaders = 'all' } = options;
     const guarded = (options.guard ?? ['*']).map((pattern): Behavior => ({
       pattern,
       origin: 'media',
@@ -158,7 +160,7 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
         { pattern: '*', origin: 'media', guarded: false, viewerHeaders },
       ],
       origins: { site: site.url, media: originUrl },
-      viewer: options.viewer ?? defaultViewer,
+      viewer,
       viewerResponseRequest: options.viewerResponseRequest ?? 'original',
       accessLog,
       functionLog,
@@ -176,6 +178,7 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
         kvs: { endpoint: kvs.endpoint, arn: kvs.arn },
         dynamodb,
         secrets: secretsFolder,
+        viewer,
         accessLog: accessLogFile,
         functionLog: functionLogFile,
         pid: process.pid,
