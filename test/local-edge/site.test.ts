@@ -1,6 +1,11 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectRevoker, revokerConfigSchema, type RevokerConnection } from '../../revoker/index.js';
+import { runProgram } from '../../scripts/cli/program.js';
 import { startLocalEdge, type LocalEdge } from '../../scripts/local-edge/index.js';
 
 let edge: LocalEdge;
@@ -89,6 +94,48 @@ test('vends nothing more for a revoked session or account, and vends again once 
   expect(await vend({ subject: 'alice' })).toMatchObject({ status: 200 });
   await connection.revoker.lift([{ scope: 'session', id: session }], about);
   expect(await vend({ session })).toMatchObject({ status: 200 });
+});
+
+test('token explain --local decides for the viewer of the local edge, and names who revoked what', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'portcullis-explain-'));
+  const before = { file: process.env['PORTCULLIS_LOCAL'], exitCode: process.exitCode };
+  process.env['PORTCULLIS_LOCAL'] = join(folder, 'local.json');
+  await writeFile(join(folder, 'local.json'), JSON.stringify(edge.addresses));
+  const explain = async (...words: string[]): Promise<Record<string, unknown>> => {
+    let said = '';
+    const stdout = new Writable({ write: (chunk, _, done) => ((said += String(chunk)), done()) });
+    const streams = { stdin: process.stdin, stdout, stderr: process.stderr } as never;
+    expect(await runProgram(['--json', 'token', 'explain', ...words, '--local'], { version: '0', streams })).toBe(0);
+    return JSON.parse(said) as Record<string, unknown>;
+  };
+  try {
+    const { url, session } = (await vend({ countries: ['US'] })).body as { url: string; session: string };
+    expect(await explain(url)).toMatchObject({ admitted: true });
+    expect(process.exitCode).toBe(before.exitCode);
+    const abroad = await explain(url, '--viewer', 'country=DE');
+    expect(abroad).toMatchObject({ admitted: false, reason: 'country_mismatch' });
+    expect(abroad['checks']).toContainEqual(
+      expect.objectContaining({ check: 'catgeoiso3166', holds: false, value: ['US'], actual: { country: 'DE' } }),
+    );
+    expect(process.exitCode).toBe(1);
+    const about = { by: 'alice', reason: 'seen elsewhere' };
+    await connection.revoker.revoke([{ scope: 'session', id: session, reason: 'seen elsewhere' }], about);
+    const revoked = await explain(url);
+    expect(revoked).toMatchObject({ admitted: false, reason: 'revoked' });
+    expect(revoked['checks']).toContainEqual(
+      expect.objectContaining({
+        check: 'revocation',
+        holds: false,
+        value: { session },
+        actual: expect.objectContaining({ by: 'alice', reason: 'seen elsewhere' }) as unknown,
+      }),
+    );
+  } finally {
+    process.exitCode = before.exitCode;
+    if (before.file === undefined) delete process.env['PORTCULLIS_LOCAL'];
+    else process.env['PORTCULLIS_LOCAL'] = before.file;
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('signs with the new key as soon as the keyring rotates to it', async () => {
