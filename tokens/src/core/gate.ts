@@ -146,7 +146,8 @@ export const parseKeyRecord = (json: string): KeyRecord => {
     record.alg &&
       // What is not base64url reads as few bytes or none, which anyone could sign with.
       ((FEATURES.publicKey && record.alg !== 'HS256') || fromBase64(record.k as string).length > 15) &&
-      (!FEATURES.keyScope || (isList(record.iss || []) && isList(record.paths || []))),
+      // A build that cannot hold a key to its issuers and paths must not take one that is bound to some.
+      (FEATURES.keyScope ? isList(record.iss || []) && isList(record.paths || []) : !record.iss && !record.paths),
   );
   return record;
 };
