@@ -30,7 +30,16 @@ function setting(name: string): string {
   return String(new FormData(settings).get(name) ?? '');
 }
 
-async function vend(extra: Readonly<Record<string, unknown>> = {}): Promise<VendedSession> {
+let lastVend: Promise<unknown> = Promise.resolve();
+
+/** One after the other: of two answers under way, the later one's cookie must be the one that stays. */
+function vend(extra: Readonly<Record<string, unknown>>): Promise<VendedSession> {
+  const mine = lastVend.then(() => askForToken(extra));
+  lastVend = mine.catch(() => undefined);
+  return mine;
+}
+
+async function askForToken(extra: Readonly<Record<string, unknown>>): Promise<VendedSession> {
   const expiresIn = Number(setting('expiresIn'));
   const by = setting('renewal');
   const response = await fetch('vend', {
