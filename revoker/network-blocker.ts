@@ -10,6 +10,7 @@ import type { NetworkBlocker } from './targets.js';
  */
 export function ledgerAddressRecords(ledger: Ledger): AddressRecordStore {
   return {
+    unscreened: true,
     put: () => Promise.resolve(),
     end: () => Promise.resolve(),
     forgetDue: () => Promise.resolve(),

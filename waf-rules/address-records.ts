@@ -21,6 +21,11 @@ export interface AddressRecord {
  * consistent read), and each method is atomic for each record.
  */
 export interface AddressRecordStore {
+  /**
+   * True where others write records without asking the blocker, as the ledger's writers do: each is then held against
+   * the blocker's rules (allow list, private and very wide ranges) before it is blocked.
+   */
+  readonly unscreened?: boolean;
   /** Adds records. Of two ends of one key the later stays, and none is later than any. */
   put(records: readonly AddressRecord[]): Promise<void>;
   /** Sets the end of these keys to `at`, whatever it was. Unknown keys are passed over. */

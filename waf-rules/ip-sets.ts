@@ -237,7 +237,8 @@ export function createAddressBlocker(options: AddressBlockerOptions): AddressBlo
     const shards = await listShards();
     // After the lock tokens, never before: see above.
     const known = await records.all();
-    const live = rangesOf(known.filter((each) => !isDue(each, now)));
+    const blocked = known.filter((each) => isBlocked(each, now));
+    const live = rangesOf(blocked);
     const due = removeDue ? known.filter((each) => isDue(each, now)) : [];
     const removed = subtractRanges(rangesOf(due), live);
     let updates = 0;
@@ -272,7 +273,7 @@ export function createAddressBlocker(options: AddressBlockerOptions): AddressBlo
         updates++;
       }
     }
-    const asns = known.filter((each) => !isDue(each, now)).flatMap((each) => asnOf(each.key) ?? []);
+    const asns = blocked.flatMap((each) => asnOf(each.key) ?? []);
     updates += await projectGroup(asns);
     return { updates, removed, expired: due.map((each) => each.key) };
   }
@@ -352,7 +353,7 @@ export function createAddressBlocker(options: AddressBlockerOptions): AddressBlo
       if (pass.removed.length > 0) {
         // Somebody may have renewed a range between our reading the records and our writing the sets, found it still
         // in its set and written nothing: it must go back in.
-        const live = rangesOf((await records.all()).filter((record) => !isDue(record, now)));
+        const live = rangesOf((await records.all()).filter((record) => isBlocked(record, now)));
         const renewed = !sameRanges(subtractRanges(pass.removed, live), mergeRanges(pass.removed));
         if (renewed) continue;
       }
@@ -428,6 +429,14 @@ export function createAddressBlocker(options: AddressBlockerOptions): AddressBlo
     return { key: address };
   }
 
+  /** Whether a record belongs in the sets: not due, and nothing that this blocker would have refused. */
+  function isBlocked(record: AddressRecord, now: number): boolean {
+    if (isDue(record, now)) return false;
+    if (!records.unscreened) return true;
+    const asn = asnOf(record.key);
+    return 'key' in (asn === undefined ? screen({ address: record.key }) : screenNetwork({ asn }));
+  }
+
   async function block(
     screened: readonly ({ request: { until?: number; why?: string } } & ({ key: string } | { refusal: Refusal }))[],
   ): Promise<BlockOutcome> {
@@ -493,7 +502,7 @@ export function createAddressBlocker(options: AddressBlockerOptions): AddressBlo
       return {
         records: known,
         sets: shards.map((shard) => ({ name: shard.name, ranges: shard.ranges.flatMap(toCidrs).length })),
-        missing: subtractRanges(rangesOf(known.filter((each) => !isDue(each, clock()))), inSets).flatMap(toCidrs),
+        missing: subtractRanges(rangesOf(known.filter((each) => isBlocked(each, clock()))), inSets).flatMap(toCidrs),
         unrecorded: subtractRanges(inSets, rangesOf(known)).flatMap(toCidrs),
       };
     },

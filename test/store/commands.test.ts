@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSigner } from '@portcullis/tokens';
+import { createWafApi } from '../../scripts/local-edge/wafv2-api.js';
 import { runCommand, type CommandResult } from './command-runner.js';
 import { arn, storeFixture, type StoreFixture } from './store-fixture.js';
 
@@ -98,6 +99,30 @@ describe('portcullis revoke', () => {
     expect(notes).toContain('No WAF sets are configured');
     await run('revoke asn AS64500 --yes');
     expect(await json('revocations list --scope network asn')).toMatchObject({ total: 2 });
+  });
+
+  it("carries networks and systems to the WAF's sets, and takes them back", async () => {
+    const waf = await createWafApi();
+    try {
+      const kvs = { endpoint: fixture.api.endpoint, arn };
+      const dynamodb = { endpoint: fixture.dynamo?.endpoint, tablePrefix: '' };
+      const state = { kvs, dynamodb, waf: { endpoint: waf.endpoint } };
+      await writeFile(join(folder, 'local.json'), JSON.stringify(state));
+      expect(await run('revoke ip 11.1.2.77/24 --reason farm --for 6h')).toMatchObject({ exitCode: 0 });
+      expect((await run('revoke asn AS70000 --yes --reason farm')).exitCode).toBe(0);
+      const sets = (): unknown => waf.find('ipset', 'portcullis-blocked-v4-1')?.['Addresses'];
+      const rules = (): string => JSON.stringify(waf.find('rulegroup', 'portcullis-blocked')?.['Rules']);
+      expect(sets()).toEqual(['11.1.2.0/24']);
+      expect(rules()).toContain('70000');
+      // The reserved range is recorded, and refused by WAF's keeper.
+      const refused = await run('revoke ip 10.0.0.0/24 --reason slip');
+      expect(refused.exitCode).toBe(1);
+      expect((await run('unrevoke asn AS70000 --reason mistake')).exitCode).toBe(0);
+      expect(sets()).toEqual(['11.1.2.0/24']);
+      expect(rules()).not.toContain('70000');
+    } finally {
+      await waf.close();
+    }
   });
 
   it.each([
