@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { scopeLetters, type EdgeScope } from '../scopes.js';
 
 /** Fixed for ever: a bucket never moves, so growth and shrinkage need no second table and no re-hashing. */
@@ -29,7 +29,7 @@ export interface BucketPlace {
  * placeOf('session', handle).bucket; // 0 … 8191
  */
 export function placeOf(scope: EdgeScope, id: string): BucketPlace {
-  const digest = createHash('sha256').update(`${scopeLetters[scope]}:${id}`, 'utf8').digest();
+  const digest = hash('sha256', `${scopeLetters[scope]}:${id}`, 'buffer');
   return { bucket: digest.readUInt16BE(0) >> 3, fingerprint: digest.toString('base64url').slice(9, 16) };
 }
 

@@ -41,20 +41,30 @@ async function stateFile(fixture: StoreFixture): Promise<string> {
   return file;
 }
 
-function start(state: string, args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, ['--no-warnings', program, ...args], {
-    env: { ...process.env, PORTCULLIS_LOCAL: state },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+interface Run {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
 }
 
-async function finish(child: ChildProcess): Promise<{ code: number | null; out: string; err: string }> {
+/** A process that has loaded everything and waits; `go` lets it run its command. */
+function prepare(state: string, args: readonly string[]): { readonly child: ChildProcess; go(): Promise<Run> } {
+  const child = spawn(process.execPath, ['--no-warnings', program, ...args], {
+    env: { ...process.env, PORTCULLIS_LOCAL: state },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   let out = '';
   let err = '';
   child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()));
   child.stderr?.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  return { code, out, err };
+  const ended = new Promise<Run>((resolve) => child.on('close', (code) => resolve({ code, out, err })));
+  return {
+    child,
+    go() {
+      child.stdin?.end();
+      return ended;
+    },
+  };
 }
 
 /** What the ledger has and the edge does not refuse, after a reconcile. */
@@ -84,7 +94,7 @@ describe('a bulk import', () => {
       const file = join(folder, 'bulk.txt');
       await writeFile(file, Array.from({ length: 100_000 }, (_, i) => `bulk-${i}\n`).join(''));
       const args = ['revocations', 'import', file, '--scope', 'session', '--local', '--yes', '--json'];
-      const { code, out, err } = await finish(start(await stateFile(fixture), args));
+      const { code, out, err } = await prepare(await stateFile(fixture), args).go();
       expect({ code, err: code === 0 ? '' : err }).toEqual({ code: 0, err: '' });
       expect(JSON.parse(out)).toMatchObject({ revoked: 100_000, unchanged: 0 });
       const calls = Object.values(fixture.api.calls).reduce((sum, count) => sum + count, 0);
@@ -105,35 +115,38 @@ describe('a bulk import', () => {
     const args = ['revocations', 'import', file, '--scope', 'session', '--local', '--yes', '--json'];
     let kills = 0;
     let fixture = await realTimeFixture();
+    let next = prepare(await stateFile(fixture), args);
     try {
       const begun = performance.now();
-      expect((await finish(start(await stateFile(fixture), args))).code).toBe(0);
+      expect((await next.go()).code).toBe(0);
       const whole = performance.now() - begun;
       while (kills < 100) {
         await fixture.close();
         fixture = await realTimeFixture();
         const state = await stateFile(fixture);
-        // one import, killed again and again until it is through
-        for (let through = false; !through && kills < 100;) {
-          const child = start(state, args);
-          const ended = finish(child);
-          const moment = pause(Math.random() * whole).then(() => child.kill('SIGKILL'));
-          const [{ code }] = await Promise.all([ended, moment]);
-          through = code === 0;
-          if (!through) kills += 1;
-          expect(await missingAfterReconcile(fixture)).toMatchObject({ missing: 0 });
+        next = prepare(state, args);
+        // One import, killed again and again until it has recorded everything.
+        for (let recorded = 0; recorded < size && kills < 100;) {
+          const { child, go } = next;
+          const [{ code }] = await Promise.all([go(), pause(Math.random() * whole).then(() => child.kill('SIGKILL'))]);
+          if (code === null) kills += 1;
+          // Loads while this process reconciles.
+          next = prepare(state, args);
+          const after = await missingAfterReconcile(fixture);
+          expect(after.missing).toBe(0);
+          recorded = after.recorded;
         }
-        if (kills < 100 || (await missingAfterReconcile(fixture)).recorded < size) {
-          expect((await finish(start(state, args))).code).toBe(0);
-        }
-        expect(await missingAfterReconcile(fixture)).toEqual({ recorded: size, missing: 0 });
+        if (kills < 100) next.child.kill();
       }
+      expect((await next.go()).code).toBe(0);
+      expect(await missingAfterReconcile(fixture)).toEqual({ recorded: size, missing: 0 });
       const { missing, surplus, different } = await driftOf(fixture.store, [], {
         ledger: createDynamoLedger({ client: fixture.dynamo!.client, table: 'ledger' }),
         records: () => Promise.resolve(null),
       });
       expect({ missing, surplus, different }).toEqual({ missing: [], surplus: [], different: [] });
     } finally {
+      next.child.kill();
       await fixture.close();
     }
   });
