@@ -669,6 +669,22 @@ function severalCases(): RequestCase[] {
       forwarded: `${PATH}?x=1`,
     },
     {
+      name: 'two parameters, the first a JWT that is none, the second good',
+      target: `${PATH}?CAT=eyJ.e30.AA&CAT=${good}`,
+      expected: admitted,
+    },
+    {
+      name: 'two parameters, the first a CAT cut off, the second good',
+      target: `${PATH}?CAT=${good.slice(0, 50)}&CAT=${other}`,
+      expected: admitted,
+    },
+    {
+      name: 'header malformed in the first line, expired in the second',
+      target: PATH,
+      headers: [header(good.slice(0, 50)), header(expired)],
+      expected: 'malformed_token',
+    },
+    {
       name: 'two parameters, both bad: the first gives the reason',
       target: `${PATH}?CAT=${expired}&CAT=${forged}`,
       expected: 'expired',

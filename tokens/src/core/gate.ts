@@ -194,7 +194,7 @@ export async function decide(
   let verdict = undecided('');
   try {
     const taken = takeTokens(request, policy);
-    const found = given ? [given] : taken;
+    const found = FEATURES.catr && given ? [given] : taken;
     const path = (verdict.cleanPath = normalisePath(request.uri));
     if (FEATURES.publicPaths && policy.publicPaths && isBelow(path, policy.publicPaths)) {
       verdict.mode = 'off';
@@ -205,6 +205,9 @@ export async function decide(
     let length = 0;
     let answer: ConditionalAnswer | undefined;
     verdict.reason = 'missing_token';
+    // njs: where something is thrown before an async function first waits, later turns of a loop lose their variables to
+    // the first one's at their first wait. A malformed token would be decided in the place of the good one behind it.
+    await 0;
     for (let i = 0; i < found.length; i++) {
       const attempt = undecided(path);
       if (!i) verdict = attempt;

@@ -24,8 +24,12 @@ const countNames = (value: unknown, depth: number): number => {
 const readJson = (encoded: string): CborMap => {
   const text = fromBase64(encoded).toString();
   const map: unknown = JSON.parse(text);
-  if (JSON.stringify(map) !== text) {
-    if (!FEATURES.anyJson) throw 0;
+  const written = JSON.stringify(map);
+  if (!FEATURES.anyJson) {
+    // Fractions aside: njs does not always write the shortest one.
+    const fraction = /\.\d+/g;
+    must(written.replace(fraction, '') === text.replace(fraction, ''));
+  } else if (written !== text) {
     // With its strings emptied, the text has one colon for each name written.
     const bare = text.replace(/"[^"\\]*(\\.[^"\\]*)*"/g, '""');
     must(
