@@ -1,9 +1,10 @@
+interface Buffered extends Uint8Array {
+  toString(encoding?: 'base64url', start?: number, end?: number): string;
+}
+
 interface BufferLike {
-  from(
-    data: ArrayBufferLike | string,
-    offset?: number | 'base64url',
-    length?: number,
-  ): { toString(encoding: 'base64url'): string; length: number } & Uint8Array;
+  from(data: ArrayBufferLike | string, offset?: number | 'base64url', length?: number): Buffered;
+  isBuffer(bytes: Uint8Array): boolean;
 }
 
 /** Node, Bun, Deno and Workers with Node compatibility have one; browsers do not. */
@@ -18,7 +19,13 @@ const values = /* @__PURE__ */ (() => {
 
 /** Base64url without padding (RFC 4648 5). */
 export function encodeBase64url(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
-  if (NodeBuffer) return NodeBuffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('base64url');
+  if (NodeBuffer) {
+    // A view of the bytes costs as much as writing them.
+    const view = NodeBuffer.isBuffer(bytes)
+      ? (bytes as Buffered)
+      : NodeBuffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    return view.toString('base64url', start, end);
+  }
   let text = '';
   for (let i = start; i < end; i += 3) {
     const a = bytes[i] as number;

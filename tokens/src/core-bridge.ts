@@ -38,6 +38,8 @@ function fromCore(token: CoreToken): ParsedToken {
 /** What one request shows. */
 export interface Facts {
   readonly event: EventRequest;
+  /** What {@link readablePath} makes of the event's path, where that is known already. */
+  readonly path?: string;
   readonly address: string;
   /** Seconds since 1970. */
   readonly now: number;
@@ -51,14 +53,18 @@ export interface Rejection {
 
 export type { EvaluationPolicy, EventRequest, GateHost, GatePolicy, Placements };
 
+/** The normal form of a path; undefined where it can be read in more than one way. */
+export function readablePath(path: string): string | undefined {
+  try {
+    return normalisePath(path);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether a path can be read in one way only. */
 export function isReadablePath(path: string): boolean {
-  try {
-    normalisePath(path);
-    return true;
-  } catch {
-    return false;
-  }
+  return readablePath(path) !== undefined;
 }
 
 /** Holds claims against a request. Throws a bare reason, or anything else for a malformed claim. */
@@ -73,7 +79,7 @@ export function evaluateWithCore(
     { claims, isJwt: jwt },
     {
       http: facts.event,
-      cleanPath: normalisePath(facts.event.uri),
+      cleanPath: facts.path ?? normalisePath(facts.event.uri),
       now: facts.now,
       address: facts.address,
       host: { digest: digest as (text: string) => Buffer, random: Math.random },

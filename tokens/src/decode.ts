@@ -1,6 +1,7 @@
 import { encodeBase64url } from './base64url.js';
+import { claimLabels } from './claims.js';
 import type { ParsedToken } from './core-bridge.js';
-import { claimOf, readableClaims } from './readable-claims.js';
+import { readableClaims } from './readable-claims.js';
 import { parseTokenText } from './signature.js';
 
 /** What a token says. Nothing of it is proved: only its form was read. */
@@ -59,17 +60,18 @@ class TokenDescription implements DecodedToken {
   #claims: Record<string, unknown> | undefined;
 
   constructor(token: ParsedToken) {
+    const { claims } = token;
     this.#token = token;
     this.format = token.jwt ? 'jwt' : 'cat';
     this.alg = token.algorithm;
     this.kid = token.kid === '' ? undefined : token.kid;
-    this.tokenId = textOf(claimOf(token, 'jti'));
-    this.session = textOf(claimOf(token, 'sid'));
-    this.subject = textOf(claimOf(token, 'sub'));
-    this.issuer = textOf(claimOf(token, 'iss'));
-    this.issuedAt = numberOf(claimOf(token, 'iat'));
-    this.expiresAt = numberOf(claimOf(token, 'exp'));
-    this.sessionEndsAt = numberOf(claimOf(token, 'sxp'));
+    this.tokenId = textOf(claims[claimLabels.jti]);
+    this.session = textOf(claims[claimLabels.sid]);
+    this.subject = textOf(claims[claimLabels.sub]);
+    this.issuer = textOf(claims[claimLabels.iss]);
+    this.issuedAt = numberOf(claims[claimLabels.iat]);
+    this.expiresAt = numberOf(claims[claimLabels.exp]);
+    this.sessionEndsAt = numberOf(claims[claimLabels.sxp]);
   }
 
   get claims(): Readonly<Record<string, unknown>> {

@@ -1,7 +1,7 @@
 import {
   decideWithCore,
   evaluateWithCore,
-  isReadablePath,
+  readablePath,
   type EvaluationPolicy,
   type ParsedToken,
   type Rejection,
@@ -15,7 +15,7 @@ import { keyIdText, secretOf, type VerificationKey } from './keys.js';
 import type { Placement } from './placement.js';
 import { nameOfClaim } from './readable-claims.js';
 import { eventRequest, placementsToFind, withParameters, type ViewerRequest } from './request-facts.js';
-import { checkToken, digestText, signatureCheck, SignatureError } from './signature.js';
+import { digestText, genuineToken, signatureCheck, SignatureError } from './signature.js';
 import { synchronousHmac } from './crypto-backend.js';
 
 /** A token that does not admit the request. Branch on `code`, one of the closed list of reasons. */
@@ -79,7 +79,14 @@ const ownClaims = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'sxp'
  * ```
  */
 export async function verify(token: string, options: VerifyOptions): Promise<DecodedToken> {
-  const parsed = await genuine(token, options.keys);
+  let parsed: ParsedToken;
+  try {
+    const genuine = genuineToken(token, options.keys);
+    parsed = genuine instanceof Promise ? await genuine : genuine;
+  } catch (error) {
+    if (error instanceof SignatureError) throw new VerificationError(error.code as Reason, error.message);
+    throw error;
+  }
   const described = describeToken(parsed);
   const now = (options.clock ?? Date.now)() / 1000;
   checkEntitlement(parsed, options, described);
@@ -105,15 +112,6 @@ export async function verify(token: string, options: VerifyOptions): Promise<Dec
   return described;
 }
 
-async function genuine(token: string, keys: readonly VerificationKey[]): Promise<ParsedToken> {
-  try {
-    return await checkToken(token, keys);
-  } catch (error) {
-    if (error instanceof SignatureError) throw new VerificationError(error.code as Reason, error.message);
-    throw error;
-  }
-}
-
 function checkEntitlement(token: ParsedToken, options: VerifyOptions, described: DecodedToken): void {
   const key = options.keys.find(
     (candidate) => (candidate.kid === undefined ? '' : keyIdText(candidate.kid)) === token.kid,
@@ -136,12 +134,12 @@ function rejections(token: ParsedToken, options: VerifyOptions, now: number): re
   const policy = evaluationPolicy(options);
   if (request) {
     const event = eventRequest(request);
-    if (!isReadablePath(event.uri))
-      throw new VerificationError('ambiguous_path', 'The path can be read in more than one way.');
+    const path = readablePath(event.uri);
+    if (path === undefined) throw new VerificationError('ambiguous_path', 'The path can be read in more than one way.');
     return evaluateWithCore(
       token.claims,
       token.jwt,
-      { event, address: request.address ?? '', now },
+      { event, path, address: request.address ?? '', now },
       policy,
       digestText,
     );

@@ -366,9 +366,10 @@ export const evaluate = (
   policy = by;
   jwt = token.isJwt;
   if (policy.requiredClaims && policy.requiredClaims.some((key) => !(key in token.claims))) throw 'claim_missing';
-  Object.keys(token.claims).forEach((key) => {
+  // A build that knows every claim asks for each: listing the keys of so sparse an object is dear to V8.
+  (FEATURES.rare ? claim.KNOWN : Object.keys(token.claims)).forEach((key) => {
     label = +key;
-    const reason = check(token.claims[key], token.claims);
+    const reason = (!FEATURES.rare || key in token.claims) && check(token.claims[key], token.claims);
     if (reason && (!FEATURES.onUnknown || !has(facts.unknown, label)))
       rejections.push({ label: label, reason: reason });
   });

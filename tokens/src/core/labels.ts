@@ -77,6 +77,9 @@ const KEYS: Record<string, number> = FEATURES.rare
       sxp: -65538,
     };
 
+/** Every claim key that a full build decides on, lowest first and our own last, as `Object.keys` lists claims. */
+export const KNOWN: readonly number[] = /* @__PURE__ */ Object.keys(KEYS).map((name) => KEYS[name] as number);
+
 /**
  * The claim key of a JWT's name for it. Names that are none of ours get a `$`: a claim called `4` is not `exp`.
  * Names of the standard's that the build does not know give the key of `cnf`, which is refused then.

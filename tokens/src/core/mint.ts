@@ -53,7 +53,7 @@ export const mintToken = (
   const source = token.payload as Buffer;
   const entries: Buffer[] = labels.map((label) => Buffer.concat([cborItem(label), cborItem(changes[label])]));
   // The head of the map, whose count may take a byte of its own, then entry by entry.
-  let start = claims['at'] as number;
+  let start = claims === token.claims ? 0 : (claims['at'] as number);
   let left = (source[start++] as number) & 31;
   if (left > 23) left = source[start++] as number;
   openCbor(source, start);
