@@ -27,7 +27,7 @@ const props: PortcullisStackProps = {
     behaviours: [{ pattern: '/live/*', functions: ['portcullis-test-viewer-request'], enforced: true }],
   },
   vending: { issuer: 'cms', placement: { kind: 'path', mode: 'prefix', prefix: '/live' }, hosts: ['cdn.example'] },
-  streaming: { fields: ['timestamp', 'c-ip', 'cs-uri-stem'], code: Code.fromInline('exports.handler = () => {};') },
+  streaming: { fields: ['timestamp', 'c-ip', 'cs-uri-stem'] },
   logs: { bucketArn: 'arn:aws:s3:::access-logs-bucket' },
   functionCode: () => Code.fromInline('exports.handler = () => {};'),
 };
@@ -181,7 +181,7 @@ describe('the stack of the regional parts', () => {
         .map(([, rule]) => [rule.Properties?.['Name'] ?? 'watch', rule.Properties?.['ScheduleExpression']]),
     );
     expect(schedules).toEqual({
-      'portcullis-test-detect': 'rate(15 minutes)',
+      'portcullis-test-detect': 'rate(5 minutes)',
       'portcullis-test-expire': 'rate(5 minutes)',
       'portcullis-test-reconcile': 'rate(6 hours)',
       watch: 'rate(5 minutes)',

@@ -100,8 +100,12 @@ export class PortcullisStack extends Stack {
             stores: props.stores,
             fields: props.streaming.fields,
             ...(props.streaming.samplingRate === undefined ? {} : { samplingRate: props.streaming.samplingRate }),
-            code: props.streaming.code ?? lambdaCode('revoker/streaming/handler.ts'),
-            environment: { LEDGER_TABLE: this.ledger.table.tableName, REVOKER_CONFIG: revokerConfig },
+            code: props.streaming.code ?? lambdaCode('revoker/streaming/lambda.ts'),
+            environment: {
+              LEDGER_TABLE: this.ledger.table.tableName,
+              REVOKER_CONFIG: revokerConfig,
+              ...(props.detectionConfig === undefined ? {} : { DETECTION_CONFIG: props.detectionConfig }),
+            },
           });
     this.monitoring =
       props.gate === undefined

@@ -45,7 +45,8 @@ export interface WorkflowsProps extends EnvironmentProps {
 }
 
 const defaultSchedules: Record<WorkflowName, Schedule | null> = {
-  detect: Schedule.rate(Duration.minutes(15)),
+  // As often as the detector's window is long (`windowSeconds`, 300 by default): less often would leave windows out.
+  detect: Schedule.rate(Duration.minutes(5)),
   expire: Schedule.rate(Duration.minutes(5)),
   reconcile: Schedule.rate(Duration.hours(6)),
   // Rotation is started by a person or a calendar of yours: it retires keys.
