@@ -95,8 +95,9 @@ export const readCbor = (depth: number): CborValue => {
   }
   if (initial < 192) {
     const map: CborMap = {};
-    // Where it stands in its bytes: minting copies entries from there.
-    if (FEATURES.mint) Object.defineProperty(map, 'at', { value: start });
+    // Where it stands in its bytes: minting copies entries from there. Claim sets stand at 0, or within `catif`; for the
+    // other maps it would be the dearest step of all.
+    if (FEATURES.mint && depth > 3) Object.defineProperty(map, 'at', { value: start });
     while (argument--) {
       let label = readCbor(depth + 1) as string | number;
       if (typeof label === 'string') label = '$' + label;

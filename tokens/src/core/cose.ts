@@ -1,5 +1,5 @@
 import { fromBase64, isBytes, must, toBase64 } from './basics.js';
-import { cborOffset, isMap, openCbor, readCbor, readMap, type CborMap } from './cbor.js';
+import { cborOffset, isMap, openCbor, readCbor, readMap, type CborMap, type CborValue } from './cbor.js';
 import type { Algorithm, ParsedToken } from './token.js';
 
 /** COSE algorithm numbers (RFC 9053 2.1, 2.2; RFC 8230 2) by name. */
@@ -42,11 +42,12 @@ export const parseCat = (input: Buffer): ParsedToken => {
   must(cborOffset() === input.length && [protectedBytes, payload, signature].every(isBytes));
   if (FEATURES.rare) must(isMap(outer));
   // What stands in the protected header counts; a label in both is left to that rule.
-  const header = protectedBytes.length ? Object.assign(outer, readMap(protectedBytes)) : outer;
-  const kid = header[4] as Buffer | undefined;
-  const number = header[1] as number | undefined;
+  const inner = protectedBytes.length ? readMap(protectedBytes) : outer;
+  const header = (label: number): CborValue => (label in inner ? inner : outer)[label];
+  const kid = header(4) as Buffer | undefined;
+  const number = header(1) as number | undefined;
   // `crit` (2) asks for what this recipient does not know (RFC 9052 3.1).
-  must(!header[2] && (!kid || isBytes(kid)));
+  must(!header(2) && (!kid || isBytes(kid)));
   // COSE_Mac0 is for HMAC and COSE_Sign1 for the others; a COSE_Sign1 may leave it to the key.
   const algorithm = isMac
     ? number === undefined || number === 5
