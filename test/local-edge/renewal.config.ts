@@ -1,5 +1,5 @@
 // A policy whose tokens renew themselves at the edge: Common Access Tokens alone, since renewal (catr) leaves no room
-// for a second format and blackouts within CloudFront's 10,240 bytes.
+// for a second format, more than one place in the path, and blackouts within CloudFront's 10,240 bytes.
 import { defineConfig } from '../../scripts/config/index.js';
 
 export default defineConfig({
@@ -7,7 +7,7 @@ export default defineConfig({
   issuer: 'demo',
   formats: ['cat'],
   placements: {
-    path: ['first', { prefix: '/live' }, { prefix: '/vod' }],
+    path: 'first',
     query: true,
     cookie: true,
     header: true,
