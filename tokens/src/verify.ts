@@ -113,19 +113,22 @@ export async function verify(token: string, options: VerifyOptions): Promise<Dec
 }
 
 function checkEntitlement(token: ParsedToken, options: VerifyOptions, described: DecodedToken): void {
-  const key = options.keys.find(
-    (candidate) => (candidate.kid === undefined ? '' : keyIdText(candidate.kid)) === token.kid,
-  );
-  if (key?.issuers && !key.issuers.includes(described.issuer as string)) {
-    throw new VerificationError('issuer_mismatch', 'The key is not for tokens of this issuer.', 'iss', key.issuers);
-  }
-  if (key?.paths && options.request) {
-    const { uri } = eventRequest(options.request);
-    const below = key.paths.some(
-      (prefix) =>
-        uri.startsWith(prefix) && (prefix.endsWith('/') || uri.length === prefix.length || uri[prefix.length] === '/'),
-    );
-    if (!below) throw new VerificationError('not_entitled', 'The key is not entitled to this path.', 'iss', key.paths);
+  // Where several keys share a kid, what binds one of them binds them all: which of them fitted is not told.
+  for (const key of options.keys) {
+    if ((key.kid === undefined ? '' : keyIdText(key.kid)) !== token.kid) continue;
+    if (key.issuers && !key.issuers.includes(described.issuer as string)) {
+      throw new VerificationError('issuer_mismatch', 'The key is not for tokens of this issuer.', 'iss', key.issuers);
+    }
+    if (key.paths && options.request) {
+      const { uri } = eventRequest(options.request);
+      const below = key.paths.some(
+        (prefix) =>
+          uri.startsWith(prefix) &&
+          (prefix.endsWith('/') || uri.length === prefix.length || uri[prefix.length] === '/'),
+      );
+      if (!below)
+        throw new VerificationError('not_entitled', 'The key is not entitled to this path.', 'iss', key.paths);
+    }
   }
 }
 
