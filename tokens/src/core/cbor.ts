@@ -40,9 +40,9 @@ export const cborOffset = (): number => at;
  * Builds without `rare` read 64 bits, as moments need, and take shorter ones for NaN: no claim of theirs can be one.
  */
 const readFloat = (size: number): number => {
-  const start = at;
   at += size;
-  if (!FEATURES.rare) return size === 8 ? bytes.readDoubleBE(start) : NaN;
+  if (!FEATURES.rare) return size === 8 ? bytes.readDoubleBE(at - 8) : NaN;
+  const start = at - size;
   const half = bytes.readUInt16BE(start);
   const value =
     size > 4

@@ -61,7 +61,7 @@ export const parseCat = (input: Buffer): ParsedToken => {
   return {
     isJwt: false,
     algorithm: algorithm,
-    kid: kid ? keyIdText(kid) : '',
+    kid: kid ? (FEATURES.rare ? keyIdText(kid) : '' + kid) : '',
     claims: readMap(payload),
     // MAC_structure or Sig_structure (RFC 9052 6.3, 4.4): both byte strings are taken with their heads, which are
     // minimal; empty headers (no bytes or an empty map) and the empty external data are the byte 0x40.
