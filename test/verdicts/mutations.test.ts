@@ -299,7 +299,7 @@ const requests: fc.Arbitrary<RequestParts> = fc
   })
   .map(({ path, tokens: placed, query, headers, method, ip }) => {
     let uri = path;
-    const queries = query === '' ? [] : [query];
+    const queries: string[] = query === '' ? [] : [query];
     const cookies: [string, string][] = [];
     const lines: Record<string, string | string[]> = { ...headers };
     for (const [place, token] of placed) {

@@ -165,7 +165,7 @@ describe.each(profiles)('in workerd through the local edge, profile %s', (profil
     listed = await startLocalEdge({ functionsFolder });
     unlisted = await startLocalEdge({ functionsFolder, viewerHeaders: 'none' });
     for (const edge of [listed, unlisted])
-      await edge.functions.storage.apply({ puts: Object.entries(storeEntries), deletes: [] });
+      await edge.functions.storage.apply!({ puts: Object.entries(storeEntries), deletes: [] });
   });
   afterAll(async () => {
     await listed?.close();
