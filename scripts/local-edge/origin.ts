@@ -154,7 +154,8 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
   const tracks = await readTracks(options.streamFolder);
   // The loop began a minute ago, on a whole second: there is a full window from the first request on.
   const epoch = Math.floor(now() / 1000) * 1000 - 60_000;
-  const server = createServer({ maxHeaderSize: 65_536 }, (request, response) => {
+  // Longer than the edge keeps a connection in hand: one that ends as it is used again would be a 502.
+  const server = createServer({ maxHeaderSize: 65_536, keepAliveTimeout: 600_000 }, (request, response) => {
     const target = request.url ?? '/';
     const question = target.indexOf('?');
     const path = question < 0 ? target : target.slice(0, question);
