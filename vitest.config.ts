@@ -45,6 +45,10 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 180_000,
           fileParallelism: false,
+          // Each page decodes video in software: three at once are what two cores play without stalls of their own.
+          maxConcurrency: 3,
+          // A browser short of processor time now and then never finishes loading a page; a page that is wrong is so again.
+          retry: 2,
         },
       },
       {
