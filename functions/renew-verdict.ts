@@ -7,7 +7,8 @@ import { host } from './host.js';
 /** The renewal that an admitted token asks for, signed with its own key or the configured one. */
 export async function renewVerdict(verdict: Verdict, requestId: string): Promise<Renewal | undefined> {
   const token = verdict.token;
-  if (verdict.reason || !token || !token.claims[CATR]) return undefined;
+  // Only a token whose signature held: in mode `off` none was checked, and signing its claims would make it genuine.
+  if (verdict.reason || !token || !verdict.genuine || !verdict.genuine[CATR]) return undefined;
   let kid = token.kid;
   let record = verdict.record as KeyRecord;
   if (policy.renewalKid !== undefined) {
