@@ -2,6 +2,7 @@ import { has, isBytes, isList, isNumber, isText, must } from './basics.js';
 import { isMap, keysOf, type CborMap, type CborTagged, type CborValue } from './cbor.js';
 import { isConditionalAnswer } from './conditional-answer.js';
 import { COUNTRY, isAssigned } from './country.js';
+import { inCircle, isAltitude } from './distance.js';
 import { geohash } from './geohash.js';
 import * as claim from './labels.js';
 import { claimKey } from './labels.js';
@@ -53,6 +54,8 @@ export interface RequestFacts {
   proofKey?: string | undefined;
   /** True when the token came encrypted, which the standard demands for exact places. */
   encrypted?: boolean | undefined;
+  /** True when the signature is yet to be checked by Lambda@Edge, and with it the claims that only it can decide. */
+  deferred?: boolean | undefined;
   /** Claim keys admitted because their header was missing; filled by the evaluation, for the log. */
   readonly unknown: number[];
 }
@@ -341,12 +344,26 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
       if (FEATURES.rare) {
         // Must be encrypted: in the clear they make the token invalid (4.6.14, 4.6.16).
         must(FEATURES.encrypted && facts.encrypted);
+        if (FEATURES.encrypted) {
+          const latitude = viewer('latitude');
+          const longitude = viewer('longitude');
+          // Nothing at a CDN tells a viewer's altitude: no `catgeoalt` holds.
+          return (
+            (label === claim.CATGEOALT
+              ? isAltitude(value)
+              : none(value, (circle) => inCircle(circle, latitude, longitude))) && 'geo_mismatch'
+          );
+        }
         return 'geo_mismatch';
       }
       break;
   }
   // Claims that nobody knows are ignored (4.6); those that the standard knows and this build leaves out are not.
-  if (!policy.ignoreUncompiled && (label === claim.CNF || label === claim.GEOHASH || (label > 307 && label < 324)))
+  if (
+    !policy.ignoreUncompiled &&
+    !(FEATURES.startPath && facts.deferred) &&
+    (label === claim.CNF || label === claim.GEOHASH || (label > 307 && label < 324))
+  )
     throw 'unsupported_claim';
 };
 
@@ -370,7 +387,12 @@ export const evaluate = (
   (FEATURES.rare ? claim.KNOWN : Object.keys(token.claims)).forEach((key) => {
     label = +key;
     const reason = (!FEATURES.rare || key in token.claims) && check(token.claims[key], token.claims);
-    if (reason && (!FEATURES.onUnknown || !has(facts.unknown, label)))
+    if (
+      reason &&
+      (!FEATURES.onUnknown || !has(facts.unknown, label)) &&
+      // Proof of possession, one-time use and the dice are the Lambda's, once.
+      !(FEATURES.startPath && facts.deferred && has([claim.CNF, claim.CATREPLAY, claim.CATPOR], label))
+    )
       rejections.push({ label: label, reason: reason });
   });
   return rejections.sort((a, b) => a.label - b.label);

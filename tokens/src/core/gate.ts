@@ -46,9 +46,10 @@ export interface GateHost extends EvaluationHost {
   readonly now: () => number;
   /** Checks a public-key signature; absent where the host cannot. */
   readonly verify?: (record: KeyRecord, token: ParsedToken) => Promise<boolean>;
-  /** See `RequestFacts`. */
-  readonly proofKey?: string | undefined;
-  readonly encrypted?: boolean | undefined;
+  /** Opens an encrypted token: what was in it; undefined where it is not encrypted. Throws a reason, or anything else for a malformed one. */
+  readonly decrypt?: (text: string) => string | undefined | Promise<string | undefined>;
+  /** The thumbprint of the key whose possession was proved for this token, see `RequestFacts`. Throws like `decrypt`. */
+  readonly prove?: (attempt: Verdict) => Promise<string | undefined>;
 }
 
 export interface GatePolicy extends EvaluationPolicy, Placements {
@@ -95,6 +96,12 @@ export interface GatePolicy extends EvaluationPolicy, Placements {
   readonly issuer?: string | undefined;
   /** The key that renewals are signed with, by kid; undefined: the one the token was signed with. */
   readonly renewalKid?: string | undefined;
+  /** The path below which public-key tokens are taken, whose signature Lambda@Edge checks. No slash at the end. */
+  readonly startPath?: string | undefined;
+  /** The HMAC key, by kid, whose MAC tells Lambda@Edge that a start passed here. */
+  readonly startKid?: string | undefined;
+  /** Takes tokens at the start whose kid the store does not know, for keys that only Lambda@Edge has. */
+  readonly startUnknown?: boolean | undefined;
 }
 
 /** What the gate decided, with the facts that it decided on. */
@@ -145,7 +152,8 @@ export const parseKeyRecord = (json: string): KeyRecord => {
   must(
     record.alg &&
       // What is not base64url reads as few bytes or none, which anyone could sign with.
-      ((FEATURES.publicKey && record.alg !== 'HS256') || fromBase64(record.k as string).length > 15) &&
+      (((FEATURES.publicKey || FEATURES.startPath) && record.alg !== 'HS256') ||
+        fromBase64(record.k as string).length > 15) &&
       // A build that cannot hold a key to its issuers and paths must not take one that is bound to some.
       (FEATURES.keyScope ? isList(record.iss || []) && isList(record.paths || []) : !record.iss && !record.paths),
   );
@@ -167,6 +175,8 @@ export const recordedMode = (record: { mode?: Mode; until?: number }, now: numbe
  * @param request The request in CloudFront's event form.
  * @param address The viewer's address.
  * @param given A token that was found before and stands in the request no more.
+ * @param start Whether public-key tokens pass without their signature being checked, which the verdict then says
+ *   (`deferred`): nothing may be served for them but by Lambda@Edge, which checks it. A token whose MAC holds goes first.
  */
 export async function decide(
   request: EventRequest,
@@ -174,6 +184,7 @@ export async function decide(
   host: GateHost,
   policy: GatePolicy,
   given?: FoundToken,
+  start?: boolean,
 ): Promise<Verdict> {
   const original = request.uri;
   const now = host.now();
@@ -216,24 +227,29 @@ export async function decide(
         attempt.found = found[i] as FoundToken;
         length += attempt.found.text.length;
         must(i < MAX_TOKENS && length <= MAX_TOKEN_LENGTH);
-        const token = (attempt.token = parseToken(attempt.found.text));
+        const opened = FEATURES.encrypted && host.decrypt && (await host.decrypt(attempt.found.text));
+        if (FEATURES.encrypted) attempt.encrypted = !!opened;
+        const token = (attempt.token = parseToken(opened || attempt.found.text));
         const claims = token.claims;
         must(token.kid.length <= MAX_KID_LENGTH);
         stage = 'store_error';
         const json = await host.read('k:' + token.kid);
-        if (json === undefined) throw 'unknown_key';
-        const record = (attempt.record = parseKeyRecord(json));
+        if (json === undefined && !(FEATURES.startPath && start && policy.startUnknown)) throw 'unknown_key';
+        const record = (attempt.record = parseKeyRecord(
+          FEATURES.startPath && json === undefined ? '{"alg":"-"}' : (json as string),
+        ));
         const below = !FEATURES.keyScope || !record.paths || isBelow(attempt.cleanPath, record.paths);
         // A record's mode holds on its own paths only: a key in `log` must not open another tenant's content.
         if (FEATURES.modes && below) attempt.mode = recordedMode(record, now, policy);
         if (!FEATURES.modes || attempt.mode !== 'off') {
           // A COSE_Sign1 may name no algorithm; then the key's is meant, which is no secret.
-          if (
+          if (FEATURES.startPath && start && record.alg !== 'HS256') attempt.deferred = true;
+          else if (
             token.algorithm !== record.alg &&
             (!FEATURES.publicKey || token.algorithm || token.isJwt || record.alg === 'HS256')
           )
             throw 'unsupported_algorithm';
-          if (FEATURES.publicKey && record.alg !== 'HS256') {
+          else if (FEATURES.publicKey && record.alg !== 'HS256') {
             if (!host.verify) throw 'unsupported_algorithm';
             const genuine = await host.verify(record, token);
             if (!genuine) throw 'bad_signature';
@@ -245,17 +261,17 @@ export async function decide(
           if (FEATURES.tlsKeyLookup && claims[claim.CATTPK])
             // CloudFront gives functions the certificate's hash, not its key: the store knows the keys of known certificates.
             attempt.tlsKey = await host.read('x:' + headerText(request, 'cloudfront-viewer-cert-sha256'));
-          attempt.genuine = claims;
+          if (!FEATURES.startPath || !attempt.deferred) attempt.genuine = claims;
           stage = 'invalid_claim';
-          if (FEATURES.proof) attempt.proofKey = host.proofKey;
-          if (FEATURES.encrypted) attempt.encrypted = host.encrypted;
+          if (FEATURES.proof && host.prove && claims[claim.CNF]) attempt.proofKey = await host.prove(attempt);
           const rejections = evaluate(token, attempt, policy);
           if (FEATURES.keyScope) {
             if (record.iss && !has(record.iss, claims[claim.ISS]))
               rejections.push({ label: claim.ISS, reason: 'issuer_mismatch' });
             if (!below) rejections.push({ label: claim.ISS, reason: 'not_entitled' });
           }
-          attempt.rejections = rejections;
+          // What an unchecked token says of its refusal (`catif`) nobody may act on.
+          if (!FEATURES.startPath || !attempt.deferred) attempt.rejections = rejections;
           stage = 'store_error';
           const subject = claims[claim.SUB];
           const scopes: [letter: string, id: CborValue][] = [
@@ -293,7 +309,7 @@ export async function decide(
           if (rejections[0]) throw rejections[0].reason;
         }
         verdict = attempt;
-        break;
+        if (!FEATURES.startPath || !attempt.deferred) break;
       } catch (thrown) {
         attempt.reason = isText(thrown) ? (thrown as Reason) : stage;
         if (FEATURES.catif) stage = 'store_error';
