@@ -36,7 +36,8 @@ export const openCbor = (input: Buffer, offset: number): void => {
 export const cborOffset = (): number => at;
 
 /**
- * A float: fractional, since integers, infinities, NaN and -0.0 are not written as floats, and in its shortest form (4.5).
+ * A float: fractional or beyond 64 bits, since other integers, NaN and -0.0 are not written as floats, and in its shortest
+ * form (4.5). No claim takes infinities for numbers.
  * Builds without `rare` read 64 bits, as moments need, and take shorter ones for NaN: no claim of theirs can be one.
  */
 const readFloat = (size: number): number => {
@@ -54,7 +55,7 @@ const readFloat = (size: number): number => {
     // Of one byte are simple values; longer ones are reserved, or end what has no length.
     size > 1 &&
       size < 9 &&
-      value % 1 &&
+      (value % 1 || Math.abs(value) >= 2 ** 64) &&
       (size > 4
         ? Math.fround(value) !== value
         : // Thirteen low bits of zero in the range of 16-bit floats: would fit one (RFC 8949 4.2.1).
@@ -87,7 +88,8 @@ export const readCbor = (depth: number): CborValue => {
     must(text.indexOf('\ufffd') < 0);
     return text;
   }
-  must((count += argument) < MAX_ITEMS && depth < MAX_DEPTH);
+  // Only lists and maps hold `argument` items; a tag's number is no count.
+  must((initial > 191 || (count += argument) < MAX_ITEMS) && depth < MAX_DEPTH);
   if (initial < 160) {
     const list: CborValue[] = [];
     while (argument--) list.push(readCbor(depth + 1));

@@ -15,8 +15,8 @@ export const bitsOf = (bytes: Buffer): string => {
  */
 export const addressBits = (address: string): string => {
   // What is left of `::1` and `1::` has one empty group, which stands for all that are missing.
-  const text = address.replace(/^:|:$/, '');
-  const six = has(text, ':');
+  const text = address.replace(/^:|:$/g, '');
+  const six = has(address, ':');
   const bits = text
     .split(six ? ':' : '.')
     .map((part, _, parts) =>
