@@ -1,7 +1,9 @@
 import { fromBase64, toBase64 } from '@portcullis/tokens/core/basics';
-import { parseKeyRecord, parseToken, type KeyRecord } from '@portcullis/tokens/core/gate';
+import { parseKeyRecord, parseToken, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import type { FoundToken, Place } from '@portcullis/tokens/core/placement';
 import { headerText } from '@portcullis/tokens/core/request';
+import { isBelow } from '@portcullis/tokens/core/uri';
+import { policy } from 'portcullis:settings';
 import type { ViewerEvent } from './event.js';
 import { host } from './host.js';
 
@@ -33,4 +35,29 @@ export async function takeHandover(event: ViewerEvent): Promise<FoundToken | und
   return json && host.digest(header).equals(host.digest(sealed(found, parseKeyRecord(json), event)))
     ? found
     : undefined;
+}
+
+/** The header by which viewer-request tells Lambda@Edge what it decided of a start: see `edge/exchange/seal.ts`. */
+export const START = 'x-portcullis-start';
+
+/**
+ * What Lambda@Edge has to know of a start that passed here: the sealing key's kid, the mode, how the token was found good
+ * (`signed` means that its signature is yet to be checked), the path that its key is entitled to, the token, and a MAC
+ * over these and the request's id. No viewer can make or replay one.
+ */
+export async function sealedStart(verdict: Verdict, event: ViewerEvent): Promise<string> {
+  const json = await host.read('k:' + policy.startKid);
+  const key = parseKeyRecord(json as string);
+  const record = verdict.record;
+  const text = [
+    policy.startKid,
+    verdict.mode,
+    verdict.reason ? '-' : verdict.deferred ? 'signed' : verdict.genuine ? 'mac' : '-',
+    (FEATURES.keyScope && record && record.paths && record.paths.find((path) => isBelow(verdict.cleanPath, [path]))) ||
+      '/',
+    (verdict.found && verdict.found.text) || '-',
+  ].join(' ');
+  return (
+    text + ' ' + toBase64(host.mac(fromBase64(key.k as string), ['start ' + event.context.requestId + ' ' + text]))
+  );
 }

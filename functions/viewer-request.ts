@@ -4,7 +4,7 @@ import type { EventRequest } from '@portcullis/tokens/core/request';
 import { after, before, policy } from 'portcullis:settings';
 import { preflight, redirect, refusal } from './answer.js';
 import type { EventResponse, ViewerEvent } from './event.js';
-import { HANDOVER, sealed } from './handover.js';
+import { HANDOVER, sealed, sealedStart, START } from './handover.js';
 import { host } from './host.js';
 import { logVerdict } from './log.js';
 import { renewVerdict } from './renew-verdict.js';
@@ -19,7 +19,13 @@ export async function handler(event: ViewerEvent): Promise<EventRequest | EventR
     const allowed = preflight(request);
     if (allowed) return allowed;
     const original = request.uri;
-    const verdict = await decide(request, event.viewer.ip, host, policy);
+    // The start path is taken off: what lies below it is what the claims are about.
+    const start = FEATURES.startPath && original.startsWith(policy.startPath + '/');
+    if (FEATURES.startPath) {
+      delete request.headers[START];
+      if (start) request.uri = original.slice((policy.startPath as string).length);
+    }
+    const verdict = await decide(request, event.viewer.ip, host, policy, undefined, start);
     logVerdict(verdict, id);
     if (verdict.reason && verdict.mode === 'enforce') {
       if (!FEATURES.blackout || !verdict.slate) return refusal(verdict.reason, request, id, verdict.answer);
@@ -39,6 +45,12 @@ export async function handler(event: ViewerEvent): Promise<EventRequest | EventR
           );
         if (renewal.by < 3) request.headers[HANDOVER] = { value: sealed(found, verdict.record as KeyRecord, event) };
       }
+    }
+    if (FEATURES.startPath && start) {
+      const header = await sealedStart(verdict, event);
+      request.headers[START] = { value: header };
+      // No origin has anything there: without the Lambda, a token that nobody checked opens nothing.
+      request.uri = policy.startPath + request.uri;
     }
     return (after && (after(event) as EventRequest)) || request;
   } catch (_) {

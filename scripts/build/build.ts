@@ -1,15 +1,10 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  functionsConfigSchema,
-  profileNames,
-  type FunctionsConfig,
-  type ProfileName,
-} from '../config/functions-config.js';
+import { functionsConfigSchema, profileNames, type ProfileName } from '../config/functions-config.js';
 import { featureNames, type FeatureName } from './features.js';
 import { compileFunction, FUNCTION_BYTES, writeFunctions, type BuiltFunction } from './functions.js';
-import { functionPlan } from './plan.js';
+import { functionPlan, type PlannedConfig } from './plan.js';
 import { neutralConfig } from './profiles.js';
 
 /** The project's folder; the same from source and from the bundle in `dist/cli`. */
@@ -45,7 +40,7 @@ export interface BuildReport {
 }
 
 export interface BuildOptions {
-  readonly config: FunctionsConfig;
+  readonly config: PlannedConfig;
   /** The folder that hooks in the configuration are named from. */
   readonly folder: string;
   readonly output?: string | undefined;

@@ -11,7 +11,7 @@ import { loadConfig } from '../config/index.js';
 import { functionsConfigSchema, profileNames, type FunctionsConfigInput } from '../config/functions-config.js';
 import { edgeSafe } from '../lint/edge-safe.js';
 import { compileFunction, functionNames } from './functions.js';
-import { functionPlan, type FunctionPlan } from './plan.js';
+import { functionPlan, type FunctionPlan, type PlannedConfig } from './plan.js';
 import { neutralConfig } from './profiles.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'portcullis-compiled-'));
@@ -45,12 +45,18 @@ const everything: FunctionsConfigInput = {
 };
 
 const planOf = (input: FunctionsConfigInput): FunctionPlan => functionPlan(functionsConfigSchema.parse(input), folder);
+const withStart = (input: FunctionsConfigInput): PlannedConfig => ({
+  ...functionsConfigSchema.parse(input),
+  lambda: { start: { path: '/start', kid: 'edge', unknownKeys: true } },
+});
 const demo = await loadConfig('portcullis.config.ts');
 const plans: [string, FunctionPlan][] = [
   ...profileNames.map((profile): [string, FunctionPlan] => [profile, planOf(neutralConfig(profile))]),
   ['the demo', functionPlan(demo.config, demo.folder)],
   ['everything', planOf(everything)],
   ['everything ignoring and open', planOf({ ...everything, mode: 'log', cors: {}, claims: { uncompiled: 'ignore' } })],
+  ['a start', functionPlan({ ...demo.config, lambda: { start: { path: '/start', kid: 'edge' } } }, demo.folder)],
+  ['everything and a start', functionPlan(withStart(everything), folder)],
   ['nothing optional', planOf({ formats: ['jwt'], placements: { query: true }, claims: { use: [] }, cors: false })],
 ];
 

@@ -49,6 +49,7 @@ export const featureNames = [
   'anyJson',
   'proof',
   'publicKey',
+  'startPath',
 ] as const;
 
 export type FeatureName = (typeof featureNames)[number];

@@ -16,6 +16,16 @@ export interface FunctionPlan {
   readonly placements: readonly Placement[];
 }
 
+/** The functions' words, and the one of the Lambda@Edge section that they have to know: where playback starts. */
+export type PlannedConfig = FunctionsConfig & {
+  readonly lambda?:
+    | {
+        readonly start?:
+          { readonly path: string; readonly kid: string; readonly unknownKeys?: boolean | undefined } | undefined;
+      }
+    | undefined;
+};
+
 /** Answers that are not 401 unless the configuration says so. */
 const defaultStatus = { ambiguous_path: 400, revoked: 403, blackout: 451, store_error: 503, internal_error: 503 };
 
@@ -47,7 +57,7 @@ function pathPlacement(placement: Extract<Placement, { kind: 'path' }>): PathPla
 }
 
 /** What a configuration makes of the functions: only what it uses is compiled in. */
-function featuresOf(config: FunctionsConfig, placements: readonly Placement[]): Features {
+function featuresOf(config: PlannedConfig, placements: readonly Placement[]): Features {
   const profile = profiles[config.profile];
   const formats = config.formats ?? profile.formats;
   const claims = new Set(config.claims.use ?? profile.claims);
@@ -110,6 +120,8 @@ function featuresOf(config: FunctionsConfig, placements: readonly Placement[]): 
     publicKey: false,
     proof: false,
     encrypted: false,
+    // What it leaves to Lambda@Edge.
+    startPath: config.lambda?.start !== undefined,
   };
 }
 
@@ -121,7 +133,7 @@ function featuresOf(config: FunctionsConfig, placements: readonly Placement[]): 
  * const plan = functionPlan(functionsConfigSchema.parse({ formats: ['jwt'], placements: { query: true } }));
  * await compileFunction('viewer-request', plan.build, plan.features);
  */
-export function functionPlan(config: FunctionsConfig, folder = '.'): FunctionPlan {
+export function functionPlan(config: PlannedConfig, folder = '.'): FunctionPlan {
   const placements = placementsOf(config);
   const features = featuresOf(config, placements);
   const nameOf = (wanted: Placement['kind']): string | undefined => {
@@ -172,6 +184,9 @@ export function functionPlan(config: FunctionsConfig, folder = '.'): FunctionPla
         embedOrigins: config.embedOrigins,
         issuer: config.issuer,
         renewalKid: config.renewal.kid,
+        startPath: config.lambda?.start?.path,
+        startKid: config.lambda?.start?.kid,
+        startUnknown: config.lambda?.start?.unknownKeys || undefined,
       },
       settings: {
         status: Object.fromEntries(status),
