@@ -50,6 +50,12 @@ const environmentSchema = z.object({
   /** How long after a request its log has arrived: standard logs take minutes. */
   LOG_DELAY_SECONDS: wholeSeconds.default(900),
   APPROVAL_SECONDS: wholeSeconds.default(4 * 3600),
+  /** The streaming path's: fields of the real-time log, in their order, by comma. */
+  LOG_FIELDS: z
+    .string()
+    .transform((text) => text.split(',').filter((field) => field !== ''))
+    .pipe(z.array(z.string()).min(4))
+    .optional(),
 });
 
 /** The functions' settings. */
@@ -82,7 +88,8 @@ function problem(error: z.ZodError, within?: string): PermanentFault {
   return new PermanentFault(`The function's environment is wrong: ${lines.join('; ')}`);
 }
 
-function databaseOf({ revoker }: Settings): { client: ReturnType<typeof createLedgerClient>; table: string } {
+/** The ledger's table, and a client for it. */
+export function databaseOf({ revoker }: Settings): { client: ReturnType<typeof createLedgerClient>; table: string } {
   const { region, endpoint, table } = revoker.ledger;
   const client = createLedgerClient({
     ...(region === undefined ? {} : { region }),

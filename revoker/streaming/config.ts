@@ -14,8 +14,11 @@ export const streamingConfigSchema = z.object({
       moments: z.number().int().min(1).default(2),
     })
     .prefault({}),
-  /** Most requests remembered of a session in a stretch; what is beyond adds nothing to a verdict that they do not carry. */
-  mostEntries: z.number().int().min(100).max(4000).default(2000),
+  /**
+   * Requests remembered of a session in a stretch, from which on no more are taken; what is beyond adds nothing to a verdict
+   * that they do not carry. A set ends at twice as many at most, which an item of DynamoDB must hold.
+   */
+  mostEntries: z.number().int().min(100).max(2500).default(2000),
   /** How long aggregates are kept after their stretch, in seconds. */
   keepSeconds: z.number().int().min(60).default(3600),
 });

@@ -5,7 +5,7 @@ import type { Verdict } from '../detection/verdict.js';
 import { entryOf, judgeEntries } from './aggregate.js';
 import type { StreamingConfig } from './config.js';
 import { PoisonRecord, recordReader } from './record.js';
-import type { AggregateStore } from './store.js';
+import type { AggregateStore, ToldVerdict } from './store.js';
 
 /** What Lambda hands over of a Kinesis batch with a tumbling window. */
 export interface KinesisWindowEvent {
@@ -21,15 +21,20 @@ export interface WindowState {
   readonly pending?: Readonly<Record<string, readonly string[]>>;
 }
 
+/** What Lambda takes back: the state for the next batch, and the records to deliver again, which are never single ones. */
+export interface WindowAnswer {
+  readonly state: WindowState;
+  readonly batchItemFailures: readonly never[];
+}
+
 /** A session that the stream convicts. */
-export interface StreamVerdict {
+export interface StreamVerdict extends ToldVerdict {
   readonly session: string;
   readonly sessionKind: SessionKind;
   readonly score: number;
   readonly windowStart: number;
-  /** Last request that the verdict rests on, and when it was reached; seconds since 1970. */
+  /** Last request that the verdict rests on, seconds since 1970. */
   readonly lastAt: number;
-  readonly decidedAt: number;
   readonly verdict: Verdict;
 }
 
@@ -44,7 +49,7 @@ export interface StreamHandlerOptions {
   readonly config: DetectionConfig;
   readonly streaming: StreamingConfig;
   readonly store: AggregateStore;
-  /** Acts on a verdict. May be called again after a crash; the ledger takes the same session once. */
+  /** Acts on a verdict. May be called again after a crash, with the same verdict to the letter; the ledger takes that once. */
   readonly convict: (verdict: StreamVerdict) => Promise<void>;
   readonly setAside: (records: readonly SetAside[]) => Promise<void>;
   readonly count?: (metric: 'records' | 'poison' | 'sessions' | 'verdicts', value: number) => void;
@@ -61,9 +66,7 @@ const writesAtOnce = 32;
  * `BisectBatchOnFunctionError` and a destination on failure. A throw has the batch delivered again, which changes nothing
  * that was written: aggregates are sets.
  */
-export function streamHandler(
-  options: StreamHandlerOptions,
-): (event: KinesisWindowEvent) => Promise<{ state: WindowState }> {
+export function streamHandler(options: StreamHandlerOptions): (event: KinesisWindowEvent) => Promise<WindowAnswer> {
   const { streaming, store } = options;
   const config: DetectionConfig = {
     ...options.config,
@@ -78,7 +81,6 @@ export function streamHandler(
       Object.entries(event.state?.pending ?? {}).map(([key, entries]) => [key, new Set(entries)]),
     );
     const aside: SetAside[] = [];
-    let size = 0;
     for (const { kinesis } of event.Records ?? []) {
       try {
         const request = read(kinesis.data, now());
@@ -89,20 +91,21 @@ export function streamHandler(
         pending.set(key, entries);
         if (entries.size < streaming.mostEntries) entries.add(entryOf(request, config.momentSeconds));
       } catch (error) {
-        if (!(error instanceof PoisonRecord)) throw error;
-        aside.push({ shard: event.shardId ?? '', sequenceNumber: kinesis.sequenceNumber, why: error.message });
+        // Reading is pure: what fails once fails each time, and would keep back everything behind it.
+        const why = error instanceof PoisonRecord ? error.message : 'cannot be read';
+        aside.push({ shard: event.shardId ?? '', sequenceNumber: kinesis.sequenceNumber, why });
       }
     }
     if (aside.length > 0) await options.setAside(aside);
     options.count?.('records', event.Records?.length ?? 0);
     options.count?.('poison', aside.length);
-    for (const entries of pending.values()) for (const entry of entries) size += entry.length + 3;
     const last = event.isFinalInvokeForWindow === true || event.isWindowTerminatedEarly === true;
-    if (!last && size < largestState) {
-      return { state: { pending: Object.fromEntries([...pending].map(([key, entries]) => [key, [...entries]])) } };
+    if (!last) {
+      const state = { pending: Object.fromEntries([...pending].map(([key, entries]) => [key, [...entries]])) };
+      if (Buffer.byteLength(JSON.stringify(state)) < largestState) return { state, batchItemFailures: [] };
     }
     await flush([...pending]);
-    return { state: {} };
+    return { state: {}, batchItemFailures: [] };
   };
 
   async function flush(pending: readonly (readonly [string, ReadonlySet<string>])[]): Promise<void> {
@@ -122,19 +125,24 @@ export function streamHandler(
     const [session, sessionKind, windowStart] = JSON.parse(text) as [string, SessionKind, number];
     const key = { session, sessionKind, windowStart };
     const until = windowStart + streaming.windowSeconds + streaming.keepSeconds;
-    const whole = await store.add(key, entries, until);
-    const verdict = judgeEntries(key, whole.slice(0, 2 * streaming.mostEntries), config);
+    const whole = await store.add(key, entries, until, streaming.mostEntries);
+    const verdict = judgeEntries(key, whole, config);
     if (verdict.score < config.threshold) return false;
-    const told: StreamVerdict = {
-      ...key,
-      score: verdict.score,
-      lastAt: verdict.lastSeen,
-      decidedAt: Math.floor(now()),
-      verdict,
-    };
-    if (!(await store.begin(key, JSON.stringify({ ...told, verdict: verdict.contributions }), until))) return false;
+    const told = await store.begin<StreamVerdict>(
+      key,
+      {
+        ...key,
+        score: verdict.score,
+        rung: verdict.score < config.actions.revokeSession ? 1 : 2,
+        lastAt: verdict.lastSeen,
+        decidedAt: Math.floor(now()),
+        verdict,
+      },
+      until,
+    );
+    if (told === undefined) return false;
     await options.convict(told);
-    await store.finish(key);
+    await store.finish(key, told);
     return true;
   }
 }

@@ -7,7 +7,10 @@ export {
   type SetAside,
   type StreamHandlerOptions,
   type StreamVerdict,
+  type WindowAnswer,
   type WindowState,
 } from './handler.js';
-export { dynamoAggregates, type AggregateStore } from './store.js';
+export { streamActs } from './act.js';
+export { stream, type Conviction, type StreamOptions } from './stream.js';
+export { dynamoAggregates, memoryAggregates, type AggregateStore, type ToldVerdict } from './store.js';
 export { PoisonRecord } from './record.js';

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { addressToHex } from '../detection/addresses.js';
+import { decode } from '@portcullis/tokens/decode';
+import { addressToHex, rangeOfNetwork } from '../detection/addresses.js';
 import type { DetectionConfig, LogPlacement } from '../detection/config.js';
 import { mapFields, missingFields } from '../detection/fields.js';
 import type { SessionKind } from '../detection/features.js';
@@ -50,8 +51,10 @@ export function recordReader(
   const hosting = new Set(config.hostingAsns);
   const relays = new Set(config.allow.relayAsns);
   const tools = new Set(config.tools.map((tool) => tool.toLowerCase()));
+  const allowedNetworks = config.allow.networks.map(rangeOfNetwork).filter((range) => range !== undefined);
+  const allowedSubjects = new Set(config.allow.subjects);
 
-  /** `undefined`: a readable record that is no evidence (no token, refused, no media). */
+  /** `undefined`: a readable record that is no evidence (no token, refused, no media, on the allow list). */
   return (data, now) => {
     const line = Buffer.from(data, 'base64')
       .toString('utf8')
@@ -90,6 +93,8 @@ export function recordReader(
     const asnText = value('asn');
     const asn = asnText === undefined || !/^\d+$/.test(asnText) ? undefined : Number(asnText);
     const country = value('country');
+    if (allowedNetworks.some((range) => hex >= range.first && hex <= range.last)) return undefined;
+    if (allowedSubjects.size > 0 && allowedSubjects.has(subjectOf(token) ?? '')) return undefined;
     const { session, sessionKind } = sessionOfToken(token);
     return {
       session,
@@ -119,6 +124,15 @@ export function recordReader(
       cmcd: player !== undefined || type !== undefined || query.includes('CMCD='),
     };
   };
+}
+
+/** The account that a token names, of any format. */
+function subjectOf(token: string): string | undefined {
+  try {
+    return decode(token).subject;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The token of a request, where a placement finds one. */
