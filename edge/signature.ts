@@ -22,13 +22,15 @@ const checks: Record<PublicKeyAlgorithm, (key: KeyObject, data: Buffer, signatur
   // The salt is as long as the hash, neither more nor less (RFC 7518 3.5, RFC 8230 2).
   PS256: (key, data, signature) =>
     verify('sha256', data, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }, signature),
-  RS256: (key, data, signature) =>
-    verify('sha256', data, { key, padding: constants.RSA_PKCS1_PADDING }, signature),
+  RS256: (key, data, signature) => verify('sha256', data, { key, padding: constants.RSA_PKCS1_PADDING }, signature),
   EdDSA: (key, data, signature) => signature.length === 64 && verify(null, data, key, signature),
 };
 
 /** Whether a public-key signature belongs to a token. The key says by which algorithm, never the token. */
-export function isGenuine({ algorithm, key }: EdgeKey, { signed, signature }: Pick<ParsedToken, 'signed' | 'signature'>): boolean {
+export function isGenuine(
+  { algorithm, key }: EdgeKey,
+  { signed, signature }: Pick<ParsedToken, 'signed' | 'signature'>,
+): boolean {
   return isSigned(algorithm as PublicKeyAlgorithm, key, joined(signed), signature);
 }
 

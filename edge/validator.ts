@@ -1,20 +1,15 @@
 import { createHash, createHmac } from 'node:crypto';
-import {
-  decide,
-  type GateHost,
-  type GatePolicy,
-  type KeyRecord,
-  type Verdict,
-} from '@portcullis/tokens/core/gate';
+import { decide, type GateHost, type GatePolicy, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import type { FoundToken } from '@portcullis/tokens/core/placement';
 import type { Reason } from '@portcullis/tokens/core/reasons';
+import type { EventRequest } from '@portcullis/tokens/core/request';
 import type { ParsedToken } from '@portcullis/tokens/core/token';
 import { describeToken, type DecodedToken } from '@portcullis/tokens/decode';
-import { preflightAnswer, refusalAnswer, type AnswerSettings } from './answer.js';
+import { refusalAnswer, type AnswerSettings } from './answer.js';
 import { isEncrypted, openToken } from './decryption.js';
 import { toEventRequest, toLambdaRequest, type LambdaRequest, type LambdaResponse } from './event.js';
 import { createKeyRing, type KeySource, type KeyPorts } from './keys.js';
-import { createProver, type ProofResult, type ProofSettings, type ReplayStore } from './proof.js';
+import { createProver, type ProofContext, type ProofResult, type ProofSettings, type ReplayStore } from './proof.js';
 import { isGenuine, type EdgeKey } from './signature.js';
 
 /** What a validator is made with: plain values, which the build bakes into the handler. */
@@ -27,7 +22,7 @@ export interface ValidatorConfig {
   /** Where keys come from, looked through in this order. */
   readonly keys: readonly KeySource[];
   /**
-   * The hosts that viewers ask for (`cdn.example`), for the `htu` of proofs and the `host` of `catu`: on origin-request
+   * The hosts that viewers ask for (`cdn.example`; `http://localhost:8080` to try things out), for the `htu` of proofs and the `host` of `catu`: on origin-request
    * the `Host` header is mostly the origin's. Absent: the distribution's own domain, and the `Host` header.
    */
   readonly hosts?: readonly string[] | undefined;
@@ -89,7 +84,7 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
   const milliseconds = ports.now ?? Date.now;
   const now = (): number => milliseconds() / 1000;
   const keyRing = createKeyRing(config.keys, ports);
-  const prover = config.proof && createProver(config.proof, { now, replay: ports.replay });
+  const createProof = config.proof && createProver(config.proof, { now, replay: ports.replay });
   const host: Omit<GateHost, 'read' | 'verify' | 'decrypt' | 'prove'> = {
     mac: (secret, pieces) => {
       const hmac = createHmac('sha256', secret);
@@ -105,11 +100,9 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
     config.eventType === 'viewer-request' ? { ...config.policy, allowUnknown: undefined } : config.policy;
 
   return async (request, context) => {
-    const viewerHost = hostOf(config, context);
-    const event = toEventRequest(request, { eventType: config.eventType, host: viewerHost });
-    const { authorization } = event.headers;
-    const proofs = event.headers['dpop'];
-    if (prover) delete event.headers['dpop'];
+    const event = toEventRequest(request, { eventType: config.eventType, host: hostOf(config, context) });
+    const prove = createProof?.(proofContext(event, request, config, context));
+    if (prove) delete event.headers['dpop'];
     let key: EdgeKey | undefined;
     let proof: ProofResult | undefined;
     const verdict = await decide(
@@ -126,15 +119,7 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
           Promise.resolve(key !== undefined && key.algorithm === record.alg && isGenuine(key, token)),
         decrypt: (text) => (isEncrypted(text) ? openToken(text, (kid) => keyRing.find(kid, 'decrypt')) : undefined),
         prove: async (attempt) => {
-          proof = prover
-            ? await prover(attempt, {
-                proofs,
-                method: request.method,
-                hosts: viewerHost === undefined ? acceptedHosts(config, context, event.headers['host']?.value) : [viewerHost],
-                paths: [event.uri, context.originalUri ?? request.uri],
-                scheme: context.scheme ?? schemeOf(authorization?.value),
-              })
-            : { problem: 'unsupported' };
+          proof = prove ? await prove(attempt) : { problem: 'unsupported', algorithms: [] };
           return 'thumbprint' in proof ? proof.thumbprint : undefined;
         },
       },
@@ -145,17 +130,39 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
   };
 }
 
-/** The host to hold claims against, where it is certain. */
+/** The host to hold claims against, where it is certain; its scheme, if one is written, left out. */
 function hostOf({ hosts }: ValidatorConfig, { host }: ValidationContext): string | undefined {
-  return host ?? (hosts?.length === 1 ? hosts[0] : undefined);
+  return host ?? (hosts?.length === 1 ? hosts[0]?.replace(/^https?:\/\//, '') : undefined);
 }
 
-/** The hosts that a proof may be made for. */
-function acceptedHosts(config: ValidatorConfig, context: ValidationContext, header: string | undefined): string[] {
-  if (config.hosts) return [...config.hosts];
+/** What a proof is held against, taken from the request before anything is taken out of it. */
+function proofContext(
+  event: EventRequest,
+  request: LambdaRequest,
+  config: ValidatorConfig,
+  context: ValidationContext,
+): ProofContext {
+  const { headers } = event;
+  const scheme = headers['cloudfront-forwarded-proto']?.value === 'http' ? 'http' : 'https';
+  const hosts = context.host === undefined ? (config.hosts ?? ownHosts(event, config, context)) : [context.host];
+  return {
+    proofs: headers['dpop'],
+    method: request.method,
+    origins: hosts.map((host) => (host.includes('://') ? host : `${scheme}://${host}`)),
+    // The token is taken out of the event later.
+    get paths() {
+      return [event.uri, context.originalUri ?? request.uri];
+    },
+    scheme: context.scheme ?? schemeOf(headers['authorization']?.value),
+  };
+}
+
+/** The hosts of a distribution that are known without configuration. */
+function ownHosts({ headers }: EventRequest, config: ValidatorConfig, context: ValidationContext): string[] {
   const own = context.distributionDomainName;
-  // On viewer-request `Host` is one of the distribution's own names: CloudFront takes no other.
-  return [own, config.eventType === 'viewer-request' ? header : undefined].filter((name) => name !== undefined);
+  // On viewer-request `Host` is one of the distribution's names, since CloudFront answers no other.
+  const asked = config.eventType === 'viewer-request' ? headers['host']?.value : undefined;
+  return [own, asked].filter((name) => name !== undefined);
 }
 
 function schemeOf(authorization: string | undefined): 'bearer' | 'dpop' | undefined {
@@ -174,9 +181,9 @@ export function isAdmitted(verdict: EdgeVerdict): boolean {
  */
 export function answerOf(verdict: EdgeVerdict): LambdaResponse | undefined {
   if (isAdmitted(verdict) || verdict.slate) return undefined;
-  const { settings, proof } = verdict.config;
-  const answer = refusalAnswer(verdict.reason as Reason, verdict.http, verdict.requestId, settings, verdict.answer);
-  if (verdict.reason === 'proof_required' && proof) {
+  const { proof, config } = verdict;
+  const answer = refusalAnswer(verdict.reason as Reason, verdict.http, verdict.requestId, config.settings, verdict.answer);
+  if (verdict.reason === 'proof_required' && proof && proof.algorithms.length > 0) {
     // A second challenge, which says what proofs are taken (RFC 9449 7.1).
     answer.headers?.['www-authenticate']?.push({
       key: 'www-authenticate',
@@ -200,5 +207,3 @@ export function tokenOf(verdict: EdgeVerdict): DecodedToken | undefined {
   const { isJwt, algorithm, kid, claims, signed, signature } = token;
   return describeToken({ jwt: isJwt, algorithm, kid, claims, signed, signature });
 }
-
-export { preflightAnswer };
