@@ -99,6 +99,8 @@ export interface AddressBlockerOptions {
   /** Ranges never blocked unless forced: offices, probes, partner CDNs. */
   readonly allow?: readonly string[];
   readonly allowAsns?: readonly number[];
+  /** Ranges and numbers set apart for documentation: `block` for a loopback service, whose viewers have no others. */
+  readonly documentation?: 'refuse' | 'block';
   /** Narrowest prefixes that pass without force. Default 16 for IPv4, 32 for IPv6. */
   readonly widest?: { readonly v4: number; readonly v6: number };
   /** Capacity of the group where it has to be made. Default 25. */
@@ -403,7 +405,7 @@ export function createAddressBlocker(options: AddressBlockerOptions): AddressBlo
     const allow = allowed.find((each) => overlaps(each, range));
     if (allow) return refuse('allow_listed', `${key} touches the allow-listed ${toCidrs(allow).join(', ')}.`);
     const apart = reservedRanges.find((each) => overlaps(each.range, range));
-    if (apart)
+    if (apart && !(apart.kind === 'documentation' && options.documentation === 'block'))
       return refuse(apart.kind, `${key} touches ${toCidrs(apart.range).join(', ')} (${apart.kind}, ${apart.source}).`);
     const prefix = Number(key.slice(key.indexOf('/') + 1));
     const limit = range.family === 4 ? widest.v4 : widest.v6;
@@ -423,6 +425,8 @@ export function createAddressBlocker(options: AddressBlockerOptions): AddressBlo
     if (request.force) return { key: address };
     if (allowedAsns.has(asn)) return { address, reason: 'allow_listed', message: `${address} is allow-listed.` };
     // 0 is WAF's number for unmapped addresses; RFC 6996, RFC 5398 set the others apart.
+    const documentation = (asn >= 64496 && asn <= 64511) || (asn >= 65536 && asn <= 65551);
+    if (documentation && options.documentation === 'block') return { key: address };
     if (asn === 0 || (asn >= 64496 && asn <= 65551) || asn >= 4_200_000_000) {
       return { address, reason: 'special', message: `${address} is no network on the public Internet.` };
     }

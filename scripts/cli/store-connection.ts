@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import type { RevokerConfig, RevokerConfigInput } from '../../revoker/config.js';
 import type { ConnectOptions, RevokerConnection } from '../../revoker/connect.js';
+import type { DetectionConfigInput } from '../../revoker/detection/config.js';
 import type { WafConfigInput } from '../../waf-rules/config.js';
 import { localEndpoints, localStateFile, type LocalEndpoints } from './connection.js';
 import { CliError, type Cli } from './output.js';
@@ -60,7 +61,7 @@ export interface StoreSession extends RevokerConnection {
 export async function openSession(cli: Cli, options: WriteOptions): Promise<StoreSession> {
   const { connectRevoker, revokerConfigSchema } = await import('../../revoker/index.js');
   const local = options.local ? localEndpoints() : undefined;
-  const configured = local ? {} : await configuration(cli);
+  const configured: Configured = local ? {} : await configuration(cli);
   const section = revokerSection(configured.revoker ?? {}, options, local);
   const parsed = revokerConfigSchema.safeParse(section);
   if (!parsed.success) {
@@ -79,7 +80,7 @@ export async function openSession(cli: Cli, options: WriteOptions): Promise<Stor
     createTable: local !== undefined,
     ...(options.region === undefined ? {} : { region: options.region }),
     ...(local === undefined ? {} : { secretsFolder: localSecretsFolder() }),
-    ...(await networkBlocker(configured.waf, local)),
+    ...(await networkBlocker(configured, local)),
   });
   return {
     ...connection,
@@ -102,6 +103,7 @@ export function localSecretsFolder(): string {
 interface Configured {
   readonly revoker?: RevokerConfigInput | undefined;
   readonly waf?: WafConfigInput | undefined;
+  readonly detection?: DetectionConfigInput | undefined;
 }
 
 function revokerSection(
@@ -135,10 +137,11 @@ async function configuration(cli: Cli): Promise<Configured> {
 
 /** The WAF's address sets, where the configuration has rule sets or the local edge has a WAF API. */
 async function networkBlocker(
-  section: WafConfigInput | undefined,
+  { waf: section, detection }: Configured,
   local: LocalEndpoints | undefined,
 ): Promise<Pick<ConnectOptions, 'networkBlocker'>> {
   const endpoint = local?.waf?.endpoint;
+  const allow = detection?.allow?.networks ?? [];
   if (section === undefined && endpoint === undefined) return {};
   const waf = await import('../../waf-rules/index.js');
   const { ledgerAddressRecords, wafNetworkBlocker } = await import('../../revoker/index.js');
@@ -146,7 +149,16 @@ async function networkBlocker(
   const client = waf.createWafClient(endpoint === undefined ? {} : { endpoint });
   return {
     networkBlocker: (ledger) =>
-      wafNetworkBlocker(waf.createAddressBlocker({ client, prefix: name, records: ledgerAddressRecords(ledger) })),
+      wafNetworkBlocker(
+        waf.createAddressBlocker({
+          client,
+          prefix: name,
+          records: ledgerAddressRecords(ledger),
+          allow,
+          // The viewers of the local edge have addresses of the documentation's.
+          documentation: endpoint === undefined ? 'refuse' : 'block',
+        }),
+      ),
   };
 }
 

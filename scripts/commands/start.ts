@@ -126,6 +126,7 @@ async function start(cli: Cli, options: StartOptions): Promise<void> {
       `  vending        POST ${addresses.vend}`,
       `  KeyValueStore  ${addresses.kvs.endpoint}`,
       `  DynamoDB       ${addresses.dynamodb.endpoint}`,
+      `  WAF            ${addresses.waf.endpoint}`,
       `  access log     ${addresses.accessLog}`,
       options.ephemeral ? '  state          in memory' : `  state          ${resolve(options.state)}`,
       '',

@@ -192,7 +192,7 @@ async function configOf(cli: Cli, flags: RuleSetFlags): Promise<Configured> {
 function endpointOf(flags: { endpoint?: string; local?: boolean }): string | undefined {
   if (flags.endpoint !== undefined) return flags.endpoint;
   if (!flags.local) return undefined;
-  const endpoint = (localEndpoints() as { waf?: { endpoint?: string } }).waf?.endpoint;
+  const endpoint = localEndpoints().waf?.endpoint;
   if (endpoint === undefined) {
     throw new CliError('no_local_waf', 'The running local edge has no WAF API.', { hint: 'Give --endpoint.' });
   }

@@ -9,6 +9,8 @@ export interface Behavior {
   /** Whether the viewer functions are attached. */
   readonly guarded: boolean;
   readonly viewerHeaders: ViewerHeaderPolicy;
+  /** False: WAF is not asked, as for another distribution. Default true. */
+  readonly firewall?: boolean;
 }
 
 /** The first behaviour whose pattern matches the path as the viewer sent it: not decoded, not normalised. */

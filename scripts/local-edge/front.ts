@@ -17,6 +17,7 @@ import {
   type FunctionEvent,
   type Pair,
 } from './event.js';
+import type { Firewall, FirewallAnswer } from './firewall.js';
 import type { FunctionName, FunctionsHost } from './functions-host.js';
 import { listen, type Listening } from './listen.js';
 import { createRawTargetServer } from './raw-target.js';
@@ -37,6 +38,8 @@ export interface FrontOptions {
   /** Base URL of each origin by name. */
   readonly origins: Readonly<Record<string, string>>;
   readonly viewer: SimulatedViewer;
+  /** WAF, in front of everything but the behaviours that are spared it. */
+  readonly firewall?: Firewall;
   /** Which request viewer-response is shown: AWS documents the original one. */
   readonly viewerResponseRequest: 'original' | 'modified';
   readonly accessLog: LineLog;
@@ -186,6 +189,11 @@ async function answer(options: FrontOptions, agent: Agent, exchange: Exchange): 
   const originUrl = behavior && options.origins[behavior.origin];
   if (!behavior || originUrl === undefined) throw new EdgeError(404, 'Error', 'No behaviour matches the path.');
 
+  const blocked = behavior.firewall === false ? undefined : options.firewall?.check(exchange.viewer);
+  if (blocked) {
+    sendBlocked(exchange, blocked);
+    return;
+  }
   const pairs = withViewerHeaders(sent, behavior, exchange.viewer);
   const original: EventRequest = {
     method: request.method ?? 'GET',
@@ -440,6 +448,15 @@ function sendGenerated(exchange: Exchange, generated: EventResponse): void {
   sendHead(exchange, generated.statusCode, generated.statusDescription, [...headers, ...cookies, ...length]);
   if (!bodyless) exchange.bytes += body.length;
   exchange.response.end(bodyless ? undefined : body);
+}
+
+/** WAF's answer: made before any function runs, as CloudFront reports it. */
+function sendBlocked(exchange: Exchange, blocked: FirewallAnswer): void {
+  const body = Buffer.from(blocked.body.replaceAll('${awswaf:request_id:}', exchange.requestId));
+  exchange.request.resume();
+  sendHead(exchange, blocked.status, undefined, [...blocked.headers, ['content-length', String(body.length)]]);
+  if (exchange.request.method !== 'HEAD') exchange.bytes += body.length;
+  exchange.response.end(exchange.request.method === 'HEAD' ? undefined : body);
 }
 
 function fail(exchange: Exchange, error: unknown): void {

@@ -8,6 +8,7 @@ import type { Placement } from '@portcullis/tokens';
 import { openLineLog } from './access-log.js';
 import type { Behavior } from './behaviors.js';
 import { openDemoKeys } from './demo-keys.js';
+import { createFirewall } from './firewall.js';
 import { startFront } from './front.js';
 import { createFunctionsHost, type FunctionsHost } from './functions-host.js';
 import { createKvsApi, type KvsFaults } from './kvs-api.js';
@@ -16,6 +17,7 @@ import { startOrigin } from './origin.js';
 import { projectFolder } from './project.js';
 import { startSite } from './site.js';
 import { createAssetVending, createDemoVending, defaultPlacements } from './vending.js';
+import { createWafApi } from './wafv2-api.js';
 import { defaultViewer, type SimulatedViewer, type ViewerHeaderPolicy } from './viewer.js';
 
 export { defaultViewer, readViewer, readViewerHeaderPolicy, ViewerSyntaxError } from './viewer.js';
@@ -61,6 +63,7 @@ export interface LocalEdgeAddresses {
   readonly vend: string;
   readonly kvs: { readonly endpoint: string; readonly arn: string };
   readonly dynamodb: { readonly endpoint: string; readonly tablePrefix: string };
+  readonly waf: { readonly endpoint: string };
   /** Folder of the signing keys' secrets. */
   readonly secrets: string;
   /** Who every request comes from, unless its `x-sim-viewer` says otherwise. */
@@ -126,6 +129,9 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
     const ledger = await startLedger(kept && join(kept, 'dynamodb'));
     closers.push(() => ledger.close());
 
+    const waf = await createWafApi(kept === undefined ? {} : { file: join(kept, 'waf.json') });
+    closers.push(() => waf.close());
+
     const dynamodb = { endpoint: ledger.url, tablePrefix: 'portcullis-' };
     const secretsFolder = join(logFolder, 'secrets');
     const keys = await openDemoKeys({ kvs, dynamodb, secretsFolder, now });
@@ -155,12 +161,13 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
       port: options.port ?? 0,
       functions,
       behaviors: [
-        { pattern: '/demo/*', origin: 'site', guarded: false, viewerHeaders: 'none' },
+        { pattern: '/demo/*', origin: 'site', guarded: false, viewerHeaders: 'none', firewall: false },
         ...guarded,
         { pattern: '*', origin: 'media', guarded: false, viewerHeaders },
       ],
       origins: { site: site.url, media: originUrl },
       viewer,
+      firewall: createFirewall(waf),
       viewerResponseRequest: options.viewerResponseRequest ?? 'original',
       accessLog,
       functionLog,
@@ -177,6 +184,7 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
         vend: `${site.url}/vend`,
         kvs: { endpoint: kvs.endpoint, arn: kvs.arn },
         dynamodb,
+        waf: { endpoint: waf.endpoint },
         secrets: secretsFolder,
         viewer,
         accessLog: accessLogFile,

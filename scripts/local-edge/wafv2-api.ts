@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -57,6 +58,8 @@ export interface WafApiOptions {
   /** Get and List calls a second before ThrottlingException; default no limit. */
   readonly readsPerSecond?: number;
   readonly faults?: (call: { operation: string; input: Json; count: number }) => WafFault | undefined;
+  /** Keeps everything in this file from one start to the next. */
+  readonly file?: string;
   readonly now?: () => number;
 }
 
@@ -66,6 +69,10 @@ export interface WafApi {
   readonly calls: readonly { readonly operation: string; readonly input: Json; readonly error?: string }[];
   /** The entity of a kind and name, as the API would return it. */
   find(kind: EntityKind, name: string): Json | undefined;
+  /** Every entity of a kind, by name. */
+  all(kind: EntityKind): readonly Json[];
+  /** Grows with every change. */
+  version(): number;
   close(): Promise<void>;
 }
 
@@ -124,6 +131,18 @@ export async function createWafApi(options: WafApiOptions = {}): Promise<WafApi>
   const calls: { operation: string; input: Json; error?: string }[] = [];
   const counts = new Map<string, number>();
   const recent = { reads: [] as number[], writes: [] as number[] };
+  let version = 0;
+  const { file } = options;
+  if (file !== undefined && existsSync(file)) {
+    for (const entity of JSON.parse(readFileSync(file, 'utf8')) as Entity[]) entities.set(entity.id, entity);
+  }
+
+  function changed(): void {
+    version++;
+    if (file === undefined) return;
+    writeFileSync(`${file}.new`, JSON.stringify([...entities.values()]));
+    renameSync(`${file}.new`, file);
+  }
 
   const all = (kind: EntityKind): Entity[] =>
     [...entities.values()].filter((each) => each.kind === kind).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -579,6 +598,7 @@ export async function createWafApi(options: WafApiOptions = {}): Promise<WafApi>
       const fault = options.faults?.({ operation, input, count });
       if (fault && !fault.after) throw faultError(fault);
       const answer = handle(operation, input);
+      if (/^(Create|Update|Delete)/.test(operation)) changed();
       if (fault) throw faultError(fault);
       send(200, answer);
     } catch (error) {
@@ -618,6 +638,8 @@ export async function createWafApi(options: WafApiOptions = {}): Promise<WafApi>
       const entity = all(kind).find((each) => each.name === name);
       return entity ? structuredClone(entity.data) : undefined;
     },
+    all: (kind) => all(kind).map((each) => structuredClone(each.data)),
+    version: () => version,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -5,7 +5,10 @@ interface Explanation {
   readonly text: string;
 }
 
-const explanations: Partial<Record<Reason, Explanation>> = {
+/** What the page meets besides the functions' own reasons. */
+type ShownReason = Reason | 'address_blocked';
+
+const explanations: Partial<Record<ShownReason, Explanation>> = {
   missing_token: { title: 'No token', text: 'The request carried no token, and this path is not public.' },
   malformed_token: { title: 'Not a token', text: 'What stands in the token’s place cannot be read as one.' },
   unsupported_algorithm: { title: 'Wrong algorithm', text: 'The key decides the algorithm; this token names another.' },
@@ -46,6 +49,7 @@ const explanations: Partial<Record<Reason, Explanation>> = {
     title: 'Revoked: this session was cut off',
     text: 'An operator revoked it. It plays again as soon as it is let back in.',
   },
+  address_blocked: { title: 'Address blocked', text: 'WAF turns this network away, whatever token it brings.' },
   blackout: { title: 'Blacked out here', text: 'This event may not be shown in your region.' },
   ambiguous_path: {
     title: 'Ambiguous path',
@@ -60,7 +64,7 @@ const explanations: Partial<Record<Reason, Explanation>> = {
 
 /** What to tell a person about a refusal. */
 export function explain(reason: string | undefined, status: number): Explanation {
-  const known = explanations[reason as Reason];
+  const known = explanations[reason as ShownReason];
   if (known) return known;
   return {
     title: 'Refused',
