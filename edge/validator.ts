@@ -182,7 +182,13 @@ export function isAdmitted(verdict: EdgeVerdict): boolean {
 export function answerOf(verdict: EdgeVerdict): LambdaResponse | undefined {
   if (isAdmitted(verdict) || verdict.slate) return undefined;
   const { proof, config } = verdict;
-  const answer = refusalAnswer(verdict.reason as Reason, verdict.http, verdict.requestId, config.settings, verdict.answer);
+  const answer = refusalAnswer(
+    verdict.reason as Reason,
+    verdict.http,
+    verdict.requestId,
+    config.settings,
+    verdict.answer,
+  );
   if (verdict.reason === 'proof_required' && proof && proof.algorithms.length > 0) {
     // A second challenge, which says what proofs are taken (RFC 9449 7.1).
     answer.headers?.['www-authenticate']?.push({
