@@ -220,7 +220,7 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
       if (FEATURES.catu) return anyFails(value, component) && 'uri_mismatch';
       break;
     case claim.CATM:
-      if (FEATURES.catm) return noText(value, (method) => method === facts.http.method) && 'method_mismatch';
+      if (FEATURES.catm) return none(value, (method) => text(method) === facts.http.method) && 'method_mismatch';
       break;
     case claim.CATNIP:
       if (FEATURES.catnip) return none(value, inNetwork) && 'network_mismatch';
@@ -229,7 +229,8 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
       if (FEATURES.catgeoiso3166) {
         const country = viewer('country');
         return (
-          noText(value, (code) => {
+          none(value, (entry) => {
+            const code = text(entry);
             must((!FEATURES.countryCodes || isAssigned(code)) && COUNTRY.test(code));
             return has(
               [
@@ -268,7 +269,9 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
           anyFails(value, (key) => {
             // A CAT's texts have a `$` before them; a header's name is one.
             must(jwt || key[0] === '$');
-            return header(key.slice(jwt ? 0 : 1).toLowerCase());
+            const name = key.slice(jwt ? 0 : 1).toLowerCase();
+            // Objects have a `constructor` that no viewer sent.
+            return has(Object.keys(facts.http.headers), name) ? header(name) : undefined;
           }) && 'header_mismatch'
         );
       break;
@@ -325,7 +328,9 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
     case claim.CATDPOP:
       if (FEATURES.rare) {
         must(isMap(value));
-        return;
+        const critical = (value as CborMap)[jwt ? 'crit' : -1] as CborValue[] | undefined;
+        // A setting that must be understood and is not (4.8.2.1).
+        return critical !== undefined && !critical.every((setting) => has([0, 1], setting)) && 'proof_required';
       }
       break;
     case claim.CNF:
