@@ -1,4 +1,4 @@
-import { has, isBytes, isList, isText, toBase64 } from './basics.js';
+import { has, isBytes, isList, isNumber, isText, toBase64 } from './basics.js';
 import { isMap, type CborMap, type CborValue } from './cbor.js';
 import { keyIdText } from './cose.js';
 import { queryWithoutToken } from './evaluate.js';
@@ -88,6 +88,7 @@ export const isConditionalAnswer = (map: CborMap, jwt: boolean): boolean =>
     const named = entry[1] || {};
     return (
       isList(entry) &&
+      isNumber(status) &&
       status > 199 &&
       status < 600 &&
       status % 1 === 0 &&

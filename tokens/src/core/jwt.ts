@@ -4,6 +4,9 @@ import { claimKey } from './labels.js';
 import { MAX_DEPTH } from './limits.js';
 import type { ParsedToken } from './token.js';
 
+/** How deep JSON may nest in njs. */
+const NJS_DEPTH = 31;
+
 /** How many names an object holds, and all within it. Throws where nesting is too deep. */
 const countNames = (value: unknown, depth: number): number => {
   if (!value || typeof value !== 'object') return 0;
@@ -39,6 +42,9 @@ const readJson = (encoded: string): CborMap => {
     );
   }
   must(text[0] === '{' && text.indexOf('\ufffd') < 0);
+  // V8 keeps halves of surrogate pairs and any depth; njs, whose verdicts these must be, neither.
+  if (FEATURES.publicKey)
+    must(written.search(/(^|[^\\])(\\\\)*\\ud[89a-f]/) < 0 && countNames(map, MAX_DEPTH - NJS_DEPTH) + 1);
   return map as CborMap;
 };
 

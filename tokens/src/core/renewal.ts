@@ -1,4 +1,4 @@
-import { has, isText } from './basics.js';
+import { has, isNumber, isText } from './basics.js';
 import { isMap, type CborMap, type CborValue } from './cbor.js';
 import { NO_NAME, NO_VALUE } from './conditional-answer.js';
 import type { GateHost, GatePolicy, KeyRecord, Verdict } from './gate.js';
@@ -32,14 +32,14 @@ const rulesOf = (map: CborMap, jwt: boolean): CborValue[] => {
 export const isRenewal = (map: CborMap, jwt: boolean): boolean =>
   isMap(map) &&
   rulesOf(map, jwt).every((rule, i) =>
-    i < 2
-      ? has([0, 1, 2, 3], i ? 0 : rule) && (rule as number) >= i
-      : rule === undefined ||
+    i
+      ? (i > 1 && rule === undefined) ||
         (i > 2 && i < 5
           ? isText(rule)
           : i > 4 && i < 7
             ? typeof rule === 'object' || isText(rule)
-            : (rule as number) >= 0),
+            : isNumber(rule) && rule >= +(i < 2))
+      : has([0, 1, 2, 3], rule),
   );
 
 /** Which parameters do not belong to a type: 3 and 5 are for cookies, 4 and 6 for headers, 7 for redirects. */
