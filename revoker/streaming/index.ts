@@ -14,3 +14,5 @@ export { streamActs } from './act.js';
 export { stream, type Conviction, type StreamOptions } from './stream.js';
 export { dynamoAggregates, memoryAggregates, type AggregateStore, type ToldVerdict } from './store.js';
 export { PoisonRecord } from './record.js';
+export { follow, recordOfLine, type FollowOptions } from './follow.js';
+export { openTail, type LogTail, type TailedLine } from './tail.js';

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Placement } from '@portcullis/tokens';
 import type { SimulatedViewer } from '../local-edge/viewer.js';
 import { CliError } from './output.js';
 
@@ -19,6 +20,8 @@ export interface LocalEndpoints {
   readonly accessLog: string;
   /** Folder of the signing keys' secrets. */
   readonly secrets?: string;
+  /** Where the functions look for tokens. */
+  readonly placements?: readonly Placement[];
   /** Who every request comes from, unless it says otherwise. */
   readonly viewer?: SimulatedViewer;
   readonly pid: number;

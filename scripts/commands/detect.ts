@@ -1,21 +1,15 @@
-import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { DetectionConfig } from '../../revoker/detection/config.js';
 import type { Detection } from '../../revoker/detection/run.js';
 import { sparkline } from '../../revoker/detection/sparkline.js';
 import type { Verdict } from '../../revoker/detection/verdict.js';
+import { addReadOptions, detectionSettings, logFields, type ReadOptions } from '../cli/detection-settings.js';
 import { CliError, type Cli } from '../cli/output.js';
 import { addWriteOptions, withSession, type WriteOptions } from '../cli/store-connection.js';
+import { registerRestream } from './restream.js';
 import { registerSimulate } from './simulate.js';
-
-interface ReadOptions {
-  readonly fields?: string;
-  readonly addressDatabase?: string;
-  readonly window?: string;
-  readonly threshold?: string;
-  readonly settings?: string;
-}
+import { registerWatch } from './watch.js';
 
 interface RunOptions extends ReadOptions, WriteOptions {
   readonly html?: string;
@@ -24,16 +18,7 @@ interface RunOptions extends ReadOptions, WriteOptions {
   readonly held?: boolean;
 }
 
-function addReadOptions(command: Command): Command {
-  return command
-    .option('--fields <list>', 'columns of logs without a header line: names by comma, or a file with one a line')
-    .option('--address-database <file>', 'CSV or MMDB that tells autonomous system and country where the log does not')
-    .option('--window <seconds>', 'length of a window')
-    .option('--threshold <points>', 'score from which a session is flagged')
-    .option('--settings <file>', "JSON with the configuration's detection section");
-}
-
-/** Adds `detect run | explain | calibrate | simulate`. */
+/** Adds `detect run | explain | calibrate | watch | simulate | restream`. */
 export function register(program: Command, cli: Cli): void {
   const detect = program.command('detect').description('Find shared and re-streamed sessions in access logs');
 
@@ -98,54 +83,9 @@ The logs hold live credentials: tokens. They are hashed as they are read and app
       await calibrateOn(cli, logs, options);
     });
 
+  registerWatch(detect, cli);
   registerSimulate(detect, cli);
-}
-
-/** The detector's section: `--settings`, else the configuration file's, else defaults; flags on top. */
-async function settings(cli: Cli, options: ReadOptions): Promise<DetectionConfig> {
-  const { parseDetectionConfig, DetectionConfigError } = await import('../../revoker/detection/config.js');
-  const number = (flag: string, text: string | undefined): number | undefined => {
-    if (text === undefined) return undefined;
-    const value = Number(text);
-    if (!Number.isFinite(value))
-      throw new CliError('usage', `--${flag}: a number was expected, not ${text}.`, { exitCode: 2 });
-    return value;
-  };
-  const window = number('window', options.window);
-  const threshold = number('threshold', options.threshold);
-  try {
-    return parseDetectionConfig({
-      ...(await section(cli, options)),
-      ...(window === undefined ? {} : { windowSeconds: window }),
-      ...(threshold === undefined ? {} : { threshold }),
-    });
-  } catch (error) {
-    if (error instanceof DetectionConfigError) throw new CliError('invalid_config', error.message, { exitCode: 2 });
-    throw error;
-  }
-}
-
-async function section(cli: Cli, options: ReadOptions): Promise<object> {
-  if (options.settings === undefined) {
-    const { loadConfig, detectionSection } = await import('../config/index.js');
-    return detectionSection(await loadConfig(cli.configPath));
-  }
-  try {
-    const parsed = JSON.parse(await readFile(options.settings, 'utf8')) as { detection?: object };
-    return parsed.detection ?? parsed;
-  } catch (error) {
-    throw new CliError('invalid_config', `${options.settings}: ${(error as Error).message}`, { exitCode: 2 });
-  }
-}
-
-async function fieldsOf(text: string | undefined): Promise<readonly string[] | undefined> {
-  if (text === undefined) return undefined;
-  const list = existsSync(text) ? await readFile(text, 'utf8') : text;
-  const fields = list.split(/[\s,]+/).filter((field) => field !== '');
-  const { missingFields } = await import('../../revoker/detection/fields.js');
-  const missing = missingFields(fields);
-  if (missing.length > 0) throw new CliError('usage', `--fields: ${missing.join(', ')} missing.`, { exitCode: 2 });
-  return fields;
+  registerRestream(detect, cli);
 }
 
 async function read(
@@ -154,8 +94,8 @@ async function read(
   options: ReadOptions,
   sessions?: readonly string[],
 ): Promise<{ config: DetectionConfig; found: Detection }> {
-  const config = await settings(cli, options);
-  const fields = await fieldsOf(options.fields);
+  const config = await detectionSettings(cli, options);
+  const fields = await logFields(options.fields);
   const { detect } = await import('../../revoker/detection/run.js');
   const addresses = await addressesOf(options);
   const progress = cli.progress(100, 'reading');
@@ -414,8 +354,8 @@ async function explain(cli: Cli, verdict: Verdict, found: Detection, config: Det
 }
 
 async function calibrateOn(cli: Cli, logs: readonly string[], options: ReadOptions): Promise<void> {
-  const config = await settings(cli, options);
-  const fields = await fieldsOf(options.fields);
+  const config = await detectionSettings(cli, options);
+  const fields = await logFields(options.fields);
   const addresses = await addressesOf(options);
   const { findLogs } = await import('../../revoker/detection/sources.js');
   const { readLogs } = await import('../../revoker/detection/duckdb.js');

@@ -1,5 +1,6 @@
+import type { Placement } from '@portcullis/tokens';
 import type { RevokerConfigInput } from '../../revoker/config.js';
-import type { DetectionConfigInput } from '../../revoker/detection/config.js';
+import type { DetectionConfigInput, LogPlacement } from '../../revoker/detection/config.js';
 import type { WafConfigInput } from '../../waf-rules/config.js';
 import { placementsOf } from '../build/plan.js';
 import type { LoadedConfig } from './load.js';
@@ -18,16 +19,22 @@ export function wafSection({ config, input }: LoadedConfig): WafConfigInput {
 
 /** The `detection` section, placements and public paths of the functions filled in. */
 export function detectionSection({ config, input }: LoadedConfig): DetectionConfigInput {
-  const placements = (config.placements ? placementsOf(config) : []).flatMap((placement) => {
-    // Logs never show Authorization.
-    if (placement.kind === 'authorization') return [];
-    return [placement.kind === 'pathParameter' ? { ...placement, kind: 'path-parameter' as const } : placement];
-  });
+  const placements = loggedPlacements(config.placements ? placementsOf(config) : []);
   return {
-    ...(placements.length > 0 ? { placements: placements as NonNullable<DetectionConfigInput['placements']> } : {}),
+    ...(placements.length > 0 ? { placements } : {}),
     ...(config.publicPaths ? { publicPaths: [...config.publicPaths] } : {}),
     ...input.detection,
   };
+}
+
+/** Placements as a log shows them: it never shows Authorization. */
+export function loggedPlacements(placements: readonly Placement[]): LogPlacement[] {
+  return placements.flatMap((placement) => {
+    if (placement.kind === 'authorization') return [];
+    return [
+      placement.kind === 'pathParameter' ? { ...placement, kind: 'path-parameter' } : placement,
+    ] as LogPlacement[];
+  });
 }
 
 /** The `revoker` section as it was written. */

@@ -66,6 +66,8 @@ export interface LocalEdgeAddresses {
   readonly waf: { readonly endpoint: string };
   /** Folder of the signing keys' secrets. */
   readonly secrets: string;
+  /** Where the functions look for tokens. */
+  readonly placements: readonly Placement[];
   /** Who every request comes from, unless its `x-sim-viewer` says otherwise. */
   readonly viewer: SimulatedViewer;
   readonly accessLog: string;
@@ -186,6 +188,7 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
         dynamodb,
         waf: { endpoint: waf.endpoint },
         secrets: secretsFolder,
+        placements,
         viewer,
         accessLog: accessLogFile,
         functionLog: functionLogFile,
