@@ -1,5 +1,5 @@
 import { createHash, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { fromBase64, has, isBytes, isList, isNumber, isText, must, toBase64 } from '@portcullis/tokens/core/basics';
+import { fromBase64, isBytes, isNumber, isText, must, toBase64 } from '@portcullis/tokens/core/basics';
 import { isMap, type CborMap, type CborValue } from '@portcullis/tokens/core/cbor';
 import type { Verdict } from '@portcullis/tokens/core/gate';
 import { CATDPOP, CNF } from '@portcullis/tokens/core/labels';
@@ -144,7 +144,10 @@ export function createProver(
   };
 }
 
-/** What a token's `catdpop` demands of its proofs (CTA-5007-B 4.6). Throws when it is malformed or not understood. */
+/**
+ * What a token's `catdpop` demands of its proofs (CTA-5007-B 4.6). Throws when it is malformed; what is critical and not
+ * understood is for the evaluator to refuse.
+ */
 function demandOf(
   { claims, isJwt }: ParsedToken,
   defaults: { readonly window: number; readonly honour: boolean },
@@ -153,12 +156,9 @@ function demandOf(
   if (settings === undefined) return defaults;
   must(isMap(settings));
   const member = (label: number, name: string): CborValue => (settings as CborMap)[isJwt ? name : label];
-  const critical = member(-1, 'crit') ?? [];
   const window = member(0, 'window') ?? defaults.window;
   const jti = member(1, 'jti') ?? Number(defaults.honour);
-  must(isList(critical) && isNumber(window) && window >= 0 && (jti === 0 || jti === 1));
-  if (!(critical as CborValue[]).every((label) => has([-1, 0, 1, 'crit', 'window', 'jti'], label)))
-    throw 'unsupported_claim' satisfies Reason;
+  must(isNumber(window) && window >= 0 && (jti === 0 || jti === 1));
   return { window: window as number, honour: jti === 1 };
 }
 

@@ -1,6 +1,6 @@
 import { createHmac, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { SignJWT } from 'jose';
+import { SignJWT, type JWTPayload } from 'jose';
 import type { Claims } from '@portcullis/tokens/claims';
 import { signCat, signJwt } from '@portcullis/tokens/sign';
 import { context, lambdaRequest, validatorConfig } from '../test/edge/requests.js';
@@ -49,7 +49,7 @@ async function jwt(
   header: object = {},
   body: Claims = claims,
 ): Promise<string> {
-  return new SignJWT({ ...body }).setProtectedHeader({ alg, kid: alg, ...header }).sign(key);
+  return new SignJWT(body as JWTPayload).setProtectedHeader({ alg, kid: alg, ...header }).sign(key);
 }
 
 describe('the algorithms of Lambda@Edge', () => {

@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+import { zipSync } from 'fflate';
+import { allFeatures } from './features.js';
+import { literal } from './functions.js';
+
+/** Where a Lambda@Edge function is attached; each event has limits of its own (CloudFront quotas, "Quotas on Lambda@Edge"). */
+export type LambdaEventName = 'viewer-request' | 'origin-request';
+
+/** What one handler is built from. */
+export interface LambdaPlan {
+  /** Name of the package: `guard`. */
+  readonly name: string;
+  readonly event: LambdaEventName;
+  /** The handler's file, from the project's folder: `edge/guard/handler.ts`. */
+  readonly entry: string;
+  /** Baked in: Lambda@Edge has no environment variables. Plain values and regular expressions; never a secret. */
+  readonly config: object;
+}
+
+/** Bytes of the compressed package that Lambda@Edge accepts. */
+export const LAMBDA_ZIP_BYTES: Readonly<Record<LambdaEventName, number>> = {
+  'viewer-request': 1_048_576,
+  'origin-request': 52_428_800,
+};
+
+/** Bytes of an answer that a handler makes, headers and body together. */
+export const LAMBDA_RESPONSE_BYTES: Readonly<Record<LambdaEventName, number>> = {
+  'viewer-request': 40_960,
+  'origin-request': 1_048_576,
+};
+
+/** Our own bound for a bundle, so that a cold start has little to read. */
+export const LAMBDA_BUNDLE_BYTES = 204_800;
+
+export interface BuiltLambda {
+  readonly name: string;
+  readonly event: LambdaEventName;
+  readonly file: string;
+  readonly zip: string;
+  /** Of the bundle. */
+  readonly bytes: number;
+  readonly zipBytes: number;
+  readonly limit: number;
+  /** Of the package; the same sources and configuration make the same. In base64, as Lambda's `CodeSha256` has it. */
+  readonly sha256: string;
+  /** What keeps it from being deployed; empty where nothing does. */
+  readonly problems: readonly string[];
+}
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+function bakedConfig(config: object): Plugin {
+  return {
+    name: 'portcullis-lambda',
+    setup(builder) {
+      builder.onResolve({ filter: /^portcullis:lambda$/ }, () => ({ path: 'config', namespace: 'portcullis-lambda' }));
+      builder.onLoad({ filter: /.*/, namespace: 'portcullis-lambda' }, () => ({
+        contents: `export const config = ${literal(config)};`,
+        loader: 'js',
+      }));
+    },
+  };
+}
+
+/**
+ * Compiles one handler into one CommonJS file for Lambda's Node.js runtimes, everything in it but the AWS SDK, which the
+ * runtime brings (AWS Lambda Developer Guide, "Runtime-included SDK versions"). It is CommonJS because only `require` looks
+ * where the runtime keeps the SDK, on NODE_PATH.
+ */
+export async function compileLambda(plan: LambdaPlan): Promise<string> {
+  const result = await build({
+    entryPoints: [join(root, plan.entry)],
+    bundle: true,
+    write: false,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20',
+    // Imports on demand become `require` on demand.
+    supported: { 'dynamic-import': false },
+    minify: true,
+    legalComments: 'none',
+    charset: 'utf8',
+    external: ['@aws-sdk/*', '@smithy/*'],
+    define: allFeatures(),
+    plugins: [bakedConfig(plan.config)],
+    tsconfig: join(root, 'tsconfig.json'),
+    logLevel: 'silent',
+  });
+  return result.outputFiles[0]?.text ?? '';
+}
+
+/** A package of one file, the same bytes for the same code wherever and whenever it is made. */
+export function zipLambda(code: string): Uint8Array {
+  const encoded = new TextEncoder().encode(code);
+  // The earliest time a ZIP archive can hold, in local time as it is written.
+  return zipSync({ 'index.js': [encoded, { level: 9, mtime: new Date(1980, 0, 1), os: 3, attrs: 0o644 << 16 }] });
+}
+
+/** What keeps a handler from being deployed. */
+export function lambdaProblems(plan: Pick<LambdaPlan, 'event'>, code: string, zipBytes: number): string[] {
+  const bytes = Buffer.byteLength(code);
+  const limit = LAMBDA_ZIP_BYTES[plan.event];
+  return [
+    ...(bytes > LAMBDA_BUNDLE_BYTES ? [`the bundle has ${bytes} bytes, over our ${LAMBDA_BUNDLE_BYTES}`] : []),
+    ...(zipBytes > limit ? [`the package has ${zipBytes} bytes, over ${limit} for ${plan.event}`] : []),
+    ...(/\bprocess\.env\b/.test(code) ? ['it reads environment variables, which Lambda@Edge does not have'] : []),
+  ];
+}
+
+/** Builds handlers into `<output>/<name>/index.js` and `<output>/<name>.zip`. */
+export async function writeLambdas(plans: readonly LambdaPlan[], output: string): Promise<BuiltLambda[]> {
+  const built: BuiltLambda[] = [];
+  for (const plan of plans) {
+    const code = await compileLambda(plan);
+    const zipped = zipLambda(code);
+    const folder = join(output, plan.name);
+    await mkdir(folder, { recursive: true });
+    const file = join(folder, 'index.js');
+    const zip = join(output, `${plan.name}.zip`);
+    await writeFile(file, code);
+    await writeFile(zip, zipped);
+    built.push({
+      name: plan.name,
+      event: plan.event,
+      file: file.replace(root, ''),
+      zip: zip.replace(root, ''),
+      bytes: Buffer.byteLength(code),
+      zipBytes: zipped.length,
+      limit: LAMBDA_ZIP_BYTES[plan.event],
+      sha256: createHash('sha256').update(zipped).digest('base64'),
+      problems: lambdaProblems(plan, code, zipped.length),
+    });
+  }
+  return built;
+}
