@@ -63,7 +63,7 @@ export async function conditionalAnswer(
           return mintToken(part, token, changes, kid as string, record, host);
         }
         if (part === 2) return toBase64(Buffer.concat([cborHead(4, rejected.length)].concat(rejected.map(cborItem))));
-        if (part !== 0 && part !== 1) return part;
+        if (part !== 0 && part !== 1) return isText(part) ? part : '';
         const query = part ? queryWithoutToken(request, policy) : request.rawQueryString();
         return toBase64(
           Buffer.from(

@@ -48,8 +48,8 @@ const FOREIGN = ['', '467', '357', '3456'];
 /**
  * The renewed token of an admitted request, or undefined when it is not to be renewed (CTA-5007-B 4.9.2).
  *
- * The claims stay as they are but for: a new `exp`, never beyond the session's end; our `iss`; `iat`; and a new `cti`
- * if there was one. The session handle is copied.
+ * The claims stay as they are but for: a new `exp`, never beyond the session's end; our `iss`, where the key is for it;
+ * `iat`; and a new `cti` if there was one. The session handle is copied.
  *
  * @param verdict An admitting verdict with its token.
  * @param kid The key to sign with, and its record.
@@ -76,8 +76,11 @@ export const renew = (
   // Without a deadline every single request would be redirected.
   const deadline = (rules[2] === undefined && by > 2 ? seconds / 2 : rules[2]) as number | undefined;
   const name =
-    '' + ((by < 3 && rules[by + 2]) || (by < 2 ? policy.cookie || 'CAT' : found.name || 'cta-common-access-token'));
-  const parameters = ([] as CborValue[]).concat(rules[by + 4] || []).join('; ');
+    '' +
+    ((by < 3 && rules[by + 2]) ||
+      (by < 2 ? policy.cookie || 'CAT' : found.place === 'header' ? found.name : 'cta-common-access-token'));
+  const list = ([] as CborValue[]).concat(rules[by + 4] || []);
+  const parameters = list.join('; ');
   if (
     rules.some((rule, i) => rule !== undefined && has(FOREIGN[rules[0] as number] as string, '' + i)) ||
     // A deadline needs an exp to be before.
@@ -86,11 +89,14 @@ export const renew = (
     renewed <= expiry ||
     // What could end the header or begin another attribute is not for a token to choose.
     name.search(NO_NAME) >= 0 ||
-    parameters.search(NO_VALUE) >= 0
+    parameters.search(NO_VALUE) >= 0 ||
+    // RFC 6265 4.1.1
+    (by < 2 && has(list.join(''), ';'))
   )
     return undefined;
   const changes: Changes = { [EXP]: renewed, [IAT]: Math.floor(now) };
-  if (policy.issuer) changes[ISS] = policy.issuer;
+  // A key that is not for tokens of ours would refuse what it renewed.
+  if (policy.issuer && (!record.iss || has(record.iss, policy.issuer))) changes[ISS] = policy.issuer;
   if (claims[CTI] !== undefined) changes[CTI] = id;
   const status = rules[7] as number;
   return {
