@@ -1,0 +1,132 @@
+import { Float, Tagged } from '../../engine/token-maker.js';
+import { NOW } from '../../verdicts/requests.js';
+import { forms, onlyCat, onlyJwt, same, table, type Row } from '../case.js';
+import { REVOKED_ID } from '../store.js';
+
+const bytes = (hex: string): Buffer => Buffer.from(hex, 'hex');
+const id = (hex: string): string => bytes(hex).toString('base64url');
+
+/** What is no number, in either format. */
+const noNumber = (claim: string): Row[] => [
+  ['a text is no number', same({ [claim]: String(NOW) }), 'invalid_claim'],
+  ['null is no number', same({ [claim]: null }), 'invalid_claim'],
+  ['true is no number', same({ [claim]: true }), 'invalid_claim'],
+  ['a list is no number', same({ [claim]: [NOW] }), 'invalid_claim'],
+  ['a byte string is no number', onlyCat({ [claim]: bytes('6553f100') }), 'invalid_claim'],
+  ['NaN is invalid (4.5)', onlyCat({ [claim]: new Float(NaN, 2) }), 'malformed_token'],
+  ['-0.0 is invalid (4.5)', onlyCat({ [claim]: -0 }), 'malformed_token'],
+  ['an integer as a float is invalid (4.5)', onlyCat({ [claim]: new Float(NOW, 8) }), 'malformed_token'],
+  ['a tagged number is invalid (4.5)', onlyCat({ [claim]: new Tagged(1, NOW) }), 'malformed_token'],
+];
+
+export const registered = [
+  ...table('4.6.1', 'iss', [
+    ['a key without issuers takes any issuer', same({ iss: 'whoever' }), 'admitted'],
+    ['an issuer that the key is for', same({ iss: 'tenant-a' }), 'admitted', { kid: 'tenant-a', path: '/echo/a/x' }],
+    ['another issuer of the key', same({ iss: 'partner-a' }), 'admitted', { kid: 'tenant-a', path: '/echo/a/x' }],
+    ['an issuer that is not the key\u2019s', same({ iss: 'tenant-b' }), 'issuer_mismatch', { kid: 'edge-a' }],
+    ['an issuer in another case', same({ iss: 'Edge-A' }), 'issuer_mismatch', { kid: 'edge-a' }],
+    ['no issuer, where the key is for some', same({}), 'issuer_mismatch', { kid: 'edge-a' }],
+    ['an empty issuer', same({ iss: '' }), 'issuer_mismatch', { kid: 'edge-a' }],
+    ['a number is no issuer', same({ iss: 5 }), 'invalid_claim'],
+    ['null is no issuer', same({ iss: null }), 'invalid_claim'],
+    ['a list is no issuer', same({ iss: ['edge-a'] }), 'invalid_claim', { kid: 'edge-a' }],
+    ['a byte string is no issuer', onlyCat({ iss: Buffer.from('edge-a') }), 'invalid_claim', { kid: 'edge-a' }],
+    ['a tagged text is no issuer (4.5)', onlyCat({ iss: new Tagged(32, 'edge-a') }), 'malformed_token'],
+  ]),
+  ...table('4.7.1', 'sub', [
+    ['any text is a subject', same({ sub: 'viewer 17' }), 'admitted'],
+    ['a subject beyond ASCII', same({ sub: 'Zuschauer \u00fc \u{1f600}' }), 'admitted'],
+    ['a subject that is revoked', same({ sub: 'banned' }), 'revoked'],
+    ['a subject that is revoked for one content, here', same({ sub: 'half-banned' }), 'revoked'],
+    [
+      'a subject that is revoked for one content, elsewhere',
+      same({ sub: 'half-banned' }),
+      'admitted',
+      { path: '/echo/ch2/a' },
+    ],
+    ['a number is no subject', same({ sub: 17 }), 'invalid_claim'],
+    ['a map is no subject', forms({ sub: new Map([[1, 2]]) }, { sub: { name: 'x' } }), 'invalid_claim'],
+    ['a byte string is no subject', onlyCat({ sub: Buffer.from('viewer') }), 'invalid_claim'],
+  ]),
+  ...table('4.6.2', 'aud', [
+    ['an audience that is ours', same({ aud: 'ours' }), 'admitted'],
+    ['several, the last one ours', same({ aud: ['theirs', 'ours too'] }), 'admitted'],
+    ['no audience at all', same({}), 'admitted'],
+    ['another audience', same({ aud: 'theirs' }), 'audience_mismatch'],
+    ['several, none ours', same({ aud: ['theirs', 'ours three'] }), 'audience_mismatch'],
+    ['ours in another case', same({ aud: 'OURS' }), 'audience_mismatch'],
+    ['an audience that begins like ours', same({ aud: 'our' }), 'audience_mismatch'],
+    ['a number is no audience', same({ aud: 5 }), 'invalid_claim'],
+    ['a list with a number beside ours', same({ aud: ['ours', 5] }), 'invalid_claim'],
+    ['null is no audience', same({ aud: null }), 'invalid_claim'],
+    ['a list in a list', same({ aud: [['ours']] }), 'invalid_claim'],
+  ]),
+  ...table('4.6.3', 'exp', [
+    ['a second before', same({ exp: NOW + 1 }), 'admitted'],
+    ['a millisecond before', same({ exp: NOW + 0.5 }), 'admitted', { later: 0.499 }],
+    ['the very second, without leeway', same({ exp: NOW }), 'expired'],
+    ['the very fraction, without leeway', same({ exp: NOW + 0.5 }), 'expired', { later: 0.5 }],
+    ['a negative number is a moment before 1970', same({ exp: -1 }), 'expired'],
+    ['a negative fraction', same({ exp: -1.5 }), 'expired'],
+    ['zero', same({ exp: 0 }), 'expired'],
+    ['2^53', same({ exp: 2 ** 53 }), 'admitted'],
+    ['a number beyond 64 bits', forms({ exp: new Float(1e30, 8) }, { exp: 1e30 }), 'admitted'],
+    ['no exp', same({ exp: undefined }), 'admitted'],
+    ['no exp, where the deployment demands one', same({ exp: undefined }), 'claim_missing', { build: 'strict' }],
+    [
+      'a number that JSON has and no float holds',
+      onlyJwt({}),
+      'invalid_claim',
+      { jwtParts: { payloadText: '{"exp":1e999}' } },
+    ],
+    ...noNumber('exp'),
+  ]),
+  ...table('4.6.4', 'nbf', [
+    ['the very second', same({ nbf: NOW }), 'admitted'],
+    ['the very fraction', same({ nbf: NOW + 0.25 }), 'admitted', { later: 0.25 }],
+    ['a negative number', same({ nbf: -NOW }), 'admitted'],
+    ['a second before, without leeway', same({ nbf: NOW + 1 }), 'not_yet_valid'],
+    ['a fraction before', same({ nbf: NOW + 0.25 }), 'not_yet_valid', { later: 0.125 }],
+    ['a number beyond 64 bits', forms({ nbf: new Float(1e30, 8) }, { nbf: 1e30 }), 'not_yet_valid'],
+    ['expired and not yet valid: the lower claim gives the reason', same({ nbf: NOW + 1, exp: NOW }), 'expired'],
+    ...noNumber('nbf'),
+  ]),
+  ...table('4.7.2', 'iat', [
+    ['the present', same({ iat: NOW }), 'admitted'],
+    ['the future: it only informs', same({ iat: NOW + 3600 }), 'admitted'],
+    ['a negative fraction', same({ iat: -0.5 }), 'admitted'],
+    ['issued before its subject was cut off', same({ sub: 'banned-before', iat: NOW - 101 }), 'revoked'],
+    ['issued the second its subject was cut off', same({ sub: 'banned-before', iat: NOW - 100 }), 'revoked'],
+    ['issued after its subject was cut off', same({ sub: 'banned-before', iat: NOW - 99 }), 'admitted'],
+    ['no iat, the subject cut off at some time', same({ sub: 'banned-before' }), 'revoked'],
+    ['issued before its subject was to be given new tokens', same({ sub: 'mint-anew', iat: NOW - 101 }), 'expired'],
+    ...noNumber('iat'),
+  ]),
+  ...table('4.6.5', 'cti', [
+    ['any bytes', forms({ cti: bytes('00ff80') }, { jti: 'token 1' }), 'admitted'],
+    ['no bytes', forms({ cti: bytes('') }, { jti: '' }), 'admitted'],
+    ['an id that is revoked', forms({ cti: bytes(REVOKED_ID) }, { jti: 'revoked-token' }), 'revoked'],
+    ['a JWT id that spells the revoked bytes', onlyJwt({ jti: id(REVOKED_ID) }), 'revoked'],
+    ['an id that would be the revoked one, were it read as UTF-8', onlyCat({ cti: bytes('fe00ee') }), 'admitted'],
+    [
+      'revoked, and expired too',
+      forms({ cti: bytes(REVOKED_ID), exp: 0 }, { jti: 'revoked-token', exp: 0 }),
+      'revoked',
+    ],
+    ['a text is no id in a CAT, a number none in a JWT', forms({ cti: 'token' }, { jti: 5 }), 'invalid_claim'],
+    ['null is no id', forms({ cti: null }, { jti: null }), 'invalid_claim'],
+    ['a list is no id', forms({ cti: [bytes('00')] }, { jti: ['token'] }), 'invalid_claim'],
+  ]),
+  ...table('4.6.8', 'catv', [
+    ['version 1', same({ catv: 1 }), 'admitted'],
+    ['no version', same({}), 'admitted'],
+    ['version 0', same({ catv: 0 }), 'version_mismatch'],
+    ['version 2', same({ catv: 2 }), 'version_mismatch'],
+    ['version -1', same({ catv: -1 }), 'version_mismatch'],
+    ['a text is no version', same({ catv: '1' }), 'invalid_claim'],
+    ['true is no version', same({ catv: true }), 'invalid_claim'],
+    ['a list is no version', same({ catv: [1] }), 'invalid_claim'],
+    ['1 as a float (4.5)', onlyCat({ catv: new Float(1, 2) }), 'malformed_token'],
+  ]),
+];
