@@ -92,14 +92,19 @@ interface Keys {
 const MODULUS = { least: 2048, most: 8192 };
 const SECRET_BYTES: Readonly<Record<string, number>> = { A128GCM: 16, A256GCM: 32 };
 
+/** Who says what a kid is, where several do: the build before our own secrets before what others publish. */
+const PRECEDENCE: Readonly<Record<KeySource['kind'], number>> = { jwks: 0, secret: 1, url: 2 };
+
 /**
  * Makes the keys of all sources findable. What is in memory is looked at first, so that a source which is down harms no
- * other. A kid should be in one source only.
+ * other. A kid should be in one source only; of several publishers, the one that is configured first has it.
  *
  * @throws TypeError for a source that no request could be answered with: a bad address, an unreadable baked-in set.
  */
 export function createKeyRing(sources: readonly KeySource[], ports: KeyPorts): KeyRing {
-  const all = sources.map((source) => keysFrom(source, ports));
+  const all = [...sources]
+    .sort((one, other) => PRECEDENCE[one.kind] - PRECEDENCE[other.kind])
+    .map((source) => keysFrom(source, ports));
   const asked = async (kid: string, use: 'verify' | 'decrypt'): Promise<EdgeKey | undefined> => {
     let fault: unknown;
     for (const keys of all) {
