@@ -158,7 +158,8 @@ function tell(cli: Cli, { verdict, actions, waits }: Conviction, dryRun: boolean
       score,
       confidence: whole.confidence,
       firstSeen: iso(whole.firstSeen),
-      lastSeen: iso(whole.lastSeen),
+      // A moment's end may still be to come.
+      lastSeen: iso(Math.min(whole.lastSeen, decidedAt)),
       decidedAt: iso(decidedAt),
       reasons: whole.reasons,
       actions: done,

@@ -13,6 +13,18 @@ export interface RunningEdge {
   readonly addresses: LocalEdgeAddresses;
   /** Runs a command with `--local` against this edge; its JSON result. */
   command(...args: string[]): Promise<Record<string, unknown>>;
+  /** Starts a command that goes on until it is ended, with `--local` against this edge. */
+  start(...args: string[]): RunningCommand;
+  end(): Promise<number | null>;
+}
+
+/** A command that prints one JSON object a line. */
+export interface RunningCommand {
+  /** The first object, printed or yet to be, that is as wanted. */
+  line(wanted: (value: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>;
+  /** Everything printed so far. */
+  readonly lines: readonly Record<string, unknown>[];
+  /** Ends it with SIGTERM; its exit code. */
   end(): Promise<number | null>;
 }
 
@@ -34,11 +46,49 @@ export async function runEdge(...args: string[]): Promise<RunningEdge> {
       if (code !== 0) throw new Error(`portcullis ${words.join(' ')} ended with ${code}: ${output} ${errors()}`);
       return JSON.parse(output) as Record<string, unknown>;
     },
+    start: (...words) => running(launch(['--json', ...words, '--local'], folder), words.join(' ')),
     async end() {
       start.child.kill('SIGTERM');
       const code = await ended;
       await rm(folder, { recursive: true, force: true });
       return code;
+    },
+  };
+}
+
+function running({ child, errors }: ReturnType<typeof launch>, name: string): RunningCommand {
+  const lines: Record<string, unknown>[] = [];
+  const waiting = new Set<() => void>();
+  const ended = exitOf(child);
+  let over: Error | undefined;
+  let rest = '';
+  child.stdout?.on('data', (chunk: Buffer) => {
+    const parts = (rest + chunk.toString('utf8')).split('\n');
+    rest = parts.pop() ?? '';
+    lines.push(...parts.map((part) => JSON.parse(part) as Record<string, unknown>));
+    for (const look of waiting) look();
+  });
+  void ended.then((code) => {
+    over = new Error(`portcullis ${name} ended with ${code}: ${errors()}`);
+    for (const look of waiting) look();
+  });
+  return {
+    lines,
+    line: (wanted) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          const found = lines.find(wanted);
+          if (found === undefined && over === undefined) return;
+          waiting.delete(look);
+          if (found === undefined) reject(over as Error);
+          else resolve(found);
+        };
+        waiting.add(look);
+        look();
+      }),
+    end() {
+      child.kill('SIGTERM');
+      return ended;
     },
   };
 }
