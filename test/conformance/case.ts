@@ -75,6 +75,8 @@ export interface Asked {
   readonly jwtParts?: Partial<JwtParts>;
   /** Why Node's `verifyRequest` has no say in it. */
   readonly notInNode?: string;
+  /** Node's vm reads JSON more kindly than njs, and nothing is served from it. */
+  readonly notInVm?: true;
 }
 
 /** What the function answers beside the reason. */

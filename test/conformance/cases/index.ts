@@ -1,6 +1,7 @@
 import type { ConformanceCase } from '../case.js';
 import { conditional } from './conditional.js';
 import { connection } from './connection.js';
+import { encoding } from './encoding.js';
 import { locations } from './locations.js';
 import { networks } from './networks.js';
 import { places } from './places.js';
@@ -10,6 +11,7 @@ import { uris } from './uris.js';
 import { use } from './use.js';
 
 export const cases: readonly ConformanceCase[] = [
+  ...encoding,
   ...registered,
   ...networks,
   ...uris,
