@@ -1,4 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
+import { must } from '@portcullis/tokens/core/basics';
 import { decide, type GateHost, type GatePolicy, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import type { FoundToken } from '@portcullis/tokens/core/placement';
 import type { Reason } from '@portcullis/tokens/core/reasons';
@@ -11,6 +12,7 @@ import { toEventRequest, toLambdaRequest, type LambdaRequest, type LambdaRespons
 import { createKeyRing, type KeySource, type KeyPorts } from './keys.js';
 import { createProver, type ProofContext, type ProofResult, type ProofSettings, type ReplayStore } from './proof.js';
 import { isGenuine, type EdgeKey } from './signature.js';
+import { isSpelledRight } from './spelling.js';
 
 /** What a validator is made with: plain values, which the build bakes into the handler. */
 export interface ValidatorConfig {
@@ -117,7 +119,10 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
         },
         verify: (record: KeyRecord, token: ParsedToken) =>
           Promise.resolve(key !== undefined && key.algorithm === record.alg && isGenuine(key, token)),
-        decrypt: (text) => (isEncrypted(text) ? openToken(text, (kid) => keyRing.find(kid, 'decrypt')) : undefined),
+        decrypt: (text) => {
+          must(isSpelledRight(text));
+          return isEncrypted(text) ? openToken(text, (kid) => keyRing.find(kid, 'decrypt')) : undefined;
+        },
         prove: async (attempt) => {
           proof = prove ? await prove(attempt) : { problem: 'unsupported', algorithms: [] };
           return 'thumbprint' in proof ? proof.thumbprint : undefined;
