@@ -129,12 +129,12 @@ it('never admits what the original did not', { timeout: 60_000 }, async () => {
       async (made, policy, start, others, asJwt, entitled, exactAddresses) => {
         const claims = Object.fromEntries(Object.entries(made).filter(([, value]) => value !== undefined)) as Claims;
         const token = await (asJwt ? signJwt(claims, signing) : signCat(claims, signing));
-        const key: EntitledKey = {
+        const key = {
           alg: 'ES256',
           kid: 'cms',
           publicKey: pair.publicKey,
           ...(entitled ? { paths: entitled } : {}),
-        };
+        } as EntitledKey;
         const by = (asked: Asked) => ({ clock: () => (NOW + asked.later) * 1000, exactAddresses });
         const admits = async (text: string, asked: Asked, keys: Parameters<typeof verifyRequest>[1]['keys']) =>
           (await verifyRequest(asRequest(asked, text), { keys, ...by(asked) })).reason === undefined;
