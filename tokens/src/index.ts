@@ -14,6 +14,7 @@ export {
   type SignerOptions,
 } from './signer.js';
 export { signCat, signJwt } from './sign.js';
+export { encryptToken, type EncryptionKey } from './encrypt.js';
 export {
   verify,
   verifyRequest,

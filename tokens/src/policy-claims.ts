@@ -20,6 +20,8 @@ export interface PolicyContext {
   readonly sessionLength: number | null;
   /** Admit addresses longer than /24 and /56 in the clear, against CTA-5007-B 4.6.7. */
   readonly exactAddresses: boolean;
+  /** The token will be encrypted, and may point at a household. */
+  readonly encrypted: boolean;
   readonly warn: (warning: PolicyWarning) => void;
 }
 
@@ -62,7 +64,7 @@ export function policyClaims(policy: Policy, context: PolicyContext): Claims {
   if (policy.asns !== undefined || policy.networks !== undefined) claims.catnip = networks(policy, context);
   if (policy.alpn !== undefined) claims.catalpn = texts(policy.alpn, 'alpn');
   if (policy.userAgent !== undefined || policy.headers !== undefined) claims.cath = headerMatches(policy);
-  if (policy.geohash !== undefined) claims.geohash = geohash(policy.geohash);
+  if (policy.geohash !== undefined) claims.geohash = geohash(policy.geohash, context.encrypted ? 12 : 4);
   if (policy.proofKey !== undefined) claims.cnf = { jkt: policy.proofKey };
   if (policy.subject !== undefined) {
     claims.sub = nonEmptyText(policy.subject, 'subject');
@@ -91,7 +93,7 @@ export function policyClaims(policy: Policy, context: PolicyContext): Claims {
             : [statusCode(answer.status)],
     };
   }
-  if (policy.claims !== undefined) addRawClaims(claims, policy.claims);
+  if (policy.claims !== undefined) addRawClaims(claims, policy.claims, context.encrypted);
   return claims;
 }
 
@@ -254,13 +256,13 @@ function networks(policy: Policy, context: PolicyContext): (string | number)[] {
   return result;
 }
 
-function networkText(rule: NetworkRule, path: string, { exactAddresses, warn }: PolicyContext): string {
+function networkText(rule: NetworkRule, path: string, { exactAddresses, encrypted, warn }: PolicyContext): string {
   const given = typeof rule === 'string' ? rule : rule.viewer;
   const network = parseNetwork(given);
   if (!network) throw new PolicyError(path, 'a network such as 203.0.113.0/24, or { viewer: address }', given);
   const limit = widestClear[network.family];
   const length = network.length ?? network.bytes.length * 8;
-  if (length <= limit) return formatNetwork(network);
+  if (length <= limit || encrypted) return formatNetwork(network);
   if (exactAddresses) {
     warn({
       code: 'exact_address',
@@ -327,11 +329,11 @@ function noDigest(): never {
   throw new PolicyError('regex', 'no digest');
 }
 
-function geohash(cells: OneOrMore<string>): string | string[] {
+function geohash(cells: OneOrMore<string>, longest: 4 | 12): string | string[] {
   const list = isList(cells) ? [...cells] : [cells];
   for (const cell of list) {
-    if (!/^[0-9bcdefghjkmnpqrstuvwxyz]{1,4}$/.test(cell))
-      throw new PolicyError('geohash', 'cells of one to four geohash characters', cell);
+    if (!/^[0-9bcdefghjkmnpqrstuvwxyz]+$/.test(cell) || cell.length > longest)
+      throw new PolicyError('geohash', `cells of one to ${longest === 4 ? 'four' : 'twelve'} geohash characters`, cell);
   }
   return list.length === 1 ? (list[0] as string) : list;
 }
@@ -376,8 +378,16 @@ function statusCode(status: number): number {
   return status;
 }
 
-function addRawClaims(claims: Mutable<Claims>, raw: Claims): void {
+/** Claims that a token may carry encrypted only (CTA-5007-B 4.6.14, 4.6.16). */
+const secretClaims = ['catgeocoord', 'catgeoalt'];
+
+function addRawClaims(claims: Mutable<Claims>, raw: Claims, encrypted: boolean): void {
   for (const name in raw) {
+    if (!encrypted && secretClaims.includes(name))
+      throw new PolicyError(
+        `claims.${name}`,
+        'a signer with `encryption`: in the clear this claim makes a token invalid',
+      );
     if (claims[name] !== undefined)
       throw new PolicyError(`claims.${name}`, 'a claim that the policy has not set already');
     claims[name] = raw[name];

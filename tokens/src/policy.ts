@@ -84,7 +84,7 @@ export interface PolicyOptions {
   readonly userAgent?: string | TextMatch;
   /** Other request headers, by name: exactly, or a match. */
   readonly headers?: Readonly<Record<string, string | TextMatch>>;
-  /** Geohash cells of at most four characters, about 39 km × 20 km (longer ones must be encrypted, CTA-5007-B 4.6.15). */
+  /** Geohash cells of at most four characters, about 39 km × 20 km; up to twelve in encrypted tokens (CTA-5007-B 4.6.15). */
   readonly geohash?: OneOrMore<string>;
   /** Protocols of the connection, as in ALPN. */
   readonly alpn?: NonEmpty<'h3' | 'h2' | 'http/1.1'>;

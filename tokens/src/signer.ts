@@ -3,6 +3,7 @@ import type { Claims } from './claims.js';
 import { tokenCookie } from './cookies.js';
 import { normalisePath } from './core/uri.js';
 import { durationSeconds, type Duration } from './duration.js';
+import { encryptToken, type EncryptionKey } from './encrypt.js';
 import { PlacementError, PolicyError } from './errors.js';
 import type { CatAlgorithm, JwtAlgorithm, SignatureAlgorithm, SigningKey } from './keys.js';
 import { placeToken, splitUrl, type Placement, type UrlParts } from './placement.js';
@@ -39,6 +40,11 @@ export interface SignerOptions {
   readonly clockSkew?: number;
   /** Put exact addresses into `catnip`, against CTA-5007-B 4.6.7. The recipient must be configured for it, too. */
   readonly exactAddresses?: boolean;
+  /**
+   * Encrypts every token after signing it. Then exact addresses, coordinates and long geohashes may stand in it; only
+   * Lambda@Edge opens it.
+   */
+  readonly encryption?: EncryptionKey;
   /** Called for each warning; they are in the result, too. */
   readonly onWarning?: (warning: PolicyWarning) => void;
   /** Milliseconds since the epoch. Default `Date.now`. */
@@ -116,6 +122,7 @@ export function createSigner(options: CatSignerOptions | JwtSignerOptions): Sign
     clockSkew = 30,
     exactAddresses = false,
     audience,
+    encryption,
   } = options;
   if (issuer !== null && (typeof issuer !== 'string' || issuer === ''))
     throw new PolicyError('issuer', 'a name, or null on purpose', issuer);
@@ -145,15 +152,17 @@ export function createSigner(options: CatSignerOptions | JwtSignerOptions): Sign
       clockSkew,
       sessionLength,
       exactAddresses,
+      encrypted: encryption !== undefined,
       warn: (warning) => {
         warnings.push(warning);
         options.onWarning?.(warning);
       },
     });
     const key = currentKey();
-    const token = signClaims(claims, key instanceof Promise ? await key : key);
+    const signed = signClaims(claims, key instanceof Promise ? await key : key);
+    const token = typeof signed === 'string' ? signed : await signed;
     return {
-      token: typeof token === 'string' ? token : await token,
+      token: encryption ? await encryptToken(token, encryption) : token,
       tokenId,
       session,
       expiresAt: claims.exp === undefined ? undefined : new Date(claims.exp * 1000),
