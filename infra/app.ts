@@ -1,6 +1,6 @@
 // The CDK app: one stack for each environment that `infra.json`, or the file in PORTCULLIS_INFRA, describes.
 import { readFileSync } from 'node:fs';
-import { App, Aspects, RemovalPolicy } from 'aws-cdk-lib';
+import { App, Aspects, Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { z } from 'zod';
 import { PortcullisStack } from './stack.js';
@@ -24,10 +24,28 @@ export const infrastructureSchema = z.strictObject({
             placement: z.custom<never>((value) => typeof value === 'object' && value !== null),
           })
           .optional(),
+        /** The streaming path; `{}`: as it is by default. */
         streaming: z
-          .strictObject({ fields: z.array(z.string()).min(1), samplingRate: z.number().optional() })
+          .strictObject({
+            fields: z.array(z.string()).min(1).optional(),
+            samplingRate: z.number().min(1).max(100).optional(),
+            /** Seconds between judgements. */
+            window: z.int().min(1).max(60).optional(),
+          })
           .optional(),
         logsBucketArn: z.string().optional(),
+        /** Glue database and table of the access logs. */
+        database: z.string().optional(),
+        logTable: z.string().optional(),
+        /** The web ACL whose address sets take blocked networks; null: none. */
+        webAclName: z.string().nullable().optional(),
+        /** Networks that are never blocked. */
+        neverBlock: z.array(z.string()).optional(),
+        logDelaySeconds: z.int().positive().optional(),
+        approvalSeconds: z.int().positive().optional(),
+        /** The sections `revoker` and `detection` of the configuration; `stores` above are the revoker's. */
+        revoker: z.looseObject({}).optional(),
+        detection: z.looseObject({}).optional(),
         emails: z.array(z.string()).default([]),
         /** Delete data with the stack; for trial environments. */
         trial: z.boolean().default(false),
@@ -40,7 +58,8 @@ export const infrastructureSchema = z.strictObject({
 export function infrastructure(description: unknown, app: App = new App()): App {
   const { prefix, environments } = infrastructureSchema.parse(description);
   for (const environment of environments) {
-    const { name, account, trial, logsBucketArn, gate, vending, streaming, ...rest } = environment;
+    const { name, account, trial, logsBucketArn, gate, vending, streaming, revoker, detection, ...rest } = environment;
+    const stores = rest.stores.map((arn) => ({ arn }));
     new PortcullisStack(app, `${prefix}-${name}`, {
       prefix,
       name,
@@ -49,20 +68,30 @@ export function infrastructure(description: unknown, app: App = new App()): App 
       env: { region: 'us-east-1', ...(account === undefined ? {} : { account }) },
       ...(gate === undefined ? {} : { gate }),
       ...(vending === undefined ? {} : { vending }),
-      ...(streaming === undefined
-        ? {}
-        : {
-            streaming: {
-              fields: streaming.fields,
-              ...(streaming.samplingRate === undefined ? {} : { samplingRate: streaming.samplingRate }),
-            },
-          }),
+      ...(streaming === undefined ? {} : { streaming: given(streaming) }),
+      ...(revoker === undefined ? {} : { revokerConfig: JSON.stringify({ stores, ...revoker }) }),
+      ...(detection === undefined ? {} : { detectionConfig: JSON.stringify(detection) }),
+      ...given({
+        database: rest.database,
+        logTable: rest.logTable,
+        webAclName: rest.webAclName,
+        neverBlock: rest.neverBlock,
+        logDelay: rest.logDelaySeconds === undefined ? undefined : Duration.seconds(rest.logDelaySeconds),
+        approvalTime: rest.approvalSeconds === undefined ? undefined : Duration.seconds(rest.approvalSeconds),
+      }),
       ...(logsBucketArn === undefined ? {} : { logs: { bucketArn: logsBucketArn } }),
       ...(trial ? { dataRemoval: RemovalPolicy.DESTROY } : {}),
     });
   }
   Aspects.of(app).add(new AwsSolutionsChecks());
   return app;
+}
+
+type Given<Members> = { [Name in keyof Members]?: Exclude<Members[Name], undefined> };
+
+/** The members that were given. */
+function given<Members extends object>(members: Members): Given<Members> {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Given<Members>;
 }
 
 /** Called by `run.mjs`. */

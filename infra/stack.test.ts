@@ -8,7 +8,10 @@ import { Distribution } from 'aws-cdk-lib/aws-cloudfront';
 import { HttpOrigin } from 'aws-cdk-lib/aws-cloudfront-origins';
 import { Code } from 'aws-cdk-lib/aws-lambda';
 import { AwsSolutionsChecks } from 'cdk-nag';
+import { buildSync } from 'esbuild';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { realTimeFields } from '../revoker/detection/fields.js';
+import { environmentVariables, settings } from '../revoker/lambdas/environment.js';
 import { functionNames, workflows } from '../revoker/workflows/index.js';
 import { infrastructure } from './app.js';
 import { PortcullisDistributionGuard, PortcullisStack, type PortcullisStackProps } from './index.js';
@@ -27,7 +30,16 @@ const props: PortcullisStackProps = {
     behaviours: [{ pattern: '/live/*', functions: ['portcullis-test-viewer-request'], enforced: true }],
   },
   vending: { issuer: 'cms', placement: { kind: 'path', mode: 'prefix', prefix: '/live' }, hosts: ['cdn.example'] },
-  streaming: { fields: ['timestamp', 'c-ip', 'cs-uri-stem'] },
+  streaming: { code: Code.fromInline('exports.handler = () => {};') },
+  neverBlock: ['198.18.0.0/15'],
+  detectionConfig: JSON.stringify({ allow: { networks: ['192.0.2.0/24'] } }),
+  revokerConfig: JSON.stringify({
+    stores: [{ arn: store }],
+    targets: {
+      webhooks: [{ name: 'drm', url: 'https://drm.example/revoked', secret: 'drm/webhook' }],
+      ivs: [{ channelArn: 'arn:aws:ivs:us-east-1:111122223333:channel/abcdEFGH' }],
+    },
+  }),
   logs: { bucketArn: 'arn:aws:s3:::access-logs-bucket' },
   functionCode: () => Code.fromInline('exports.handler = () => {};'),
 };
@@ -191,19 +203,134 @@ describe('the stack of the regional parts', () => {
   it('wires the real-time log to the stream and the stream to its consumer in windows', () => {
     template.hasResourceProperties('AWS::CloudFront::RealtimeLogConfig', {
       SamplingRate: 100,
-      Fields: ['timestamp', 'c-ip', 'cs-uri-stem'],
+      Fields: realTimeFields,
       EndPoints: [{ StreamType: 'Kinesis', KinesisStreamConfig: Match.anyValue() }],
     });
     template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
-      TumblingWindowInSeconds: 30,
+      TumblingWindowInSeconds: 15,
       BisectBatchOnFunctionError: true,
       FunctionResponseTypes: ['ReportBatchItemFailures'],
       DestinationConfig: { OnFailure: Match.anyValue() },
     });
     template.hasResourceProperties('AWS::Lambda::Function', {
       FunctionName: 'portcullis-test-stream',
-      Environment: { Variables: Match.objectLike({ LOG_FIELDS: 'timestamp,c-ip,cs-uri-stem' }) },
+      Environment: { Variables: Match.objectLike({ LOG_FIELDS: realTimeFields.join(',') }) },
     });
+  });
+
+  it('refuses, at synthesis, settings with which a function would fail', () => {
+    const stackOf = (more: Partial<PortcullisStackProps>) => () =>
+      new PortcullisStack(new App(), 'Wrong', { ...props, ...more });
+    expect(stackOf({ streaming: { fields: ['timestamp', 'c-ip', 'cs-uri-stem'] } })).toThrow(/lack status/);
+    expect(stackOf({ detectionConfig: '{"threshold":0}' })).toThrow(/detection.threshold/);
+    expect(stackOf({ revokerConfig: '{"stores":[{"arn":"x"}]}' })).toThrow(/revoker.stores.0.arn/);
+  });
+
+  describe('the environment of its functions', () => {
+    const variablesOf = (part: string): Record<string, unknown> => {
+      const found = ofType('AWS::Lambda::Function').find(
+        ([, item]) => item.Properties?.['FunctionName'] === `portcullis-test-${part}`,
+      );
+      return ((found?.[1].Properties?.['Environment'] as Record<string, unknown> | undefined)?.['Variables'] ??
+        {}) as Record<string, unknown>;
+    };
+    /** Why a variable is not set. */
+    const unset: Record<string, Record<string, string>> = {
+      workflows: { WAF_ENDPOINT: 'loopback only', LOG_FIELDS: 'the stream alone reads a log' },
+      stream: {
+        WAF_ENDPOINT: 'loopback only',
+        EVENT_BUS: 'it tells its log',
+        ATHENA_DATABASE: 'it asks no lake',
+        ATHENA_TABLE: 'it asks no lake',
+        WAF_PREFIX: 'it sees no addresses',
+        WAF_ALLOW: 'it sees no addresses',
+        LOG_DELAY_SECONDS: 'its logs are now',
+        APPROVAL_SECONDS: 'nobody is asked',
+      },
+    };
+    const needed = (kind: string): string[] =>
+      environmentVariables.filter((name) => !(name in (unset[kind] as object))).sort();
+
+    it.each(functionNames)('tells %s all that its settings have', (name) => {
+      const part = name.replace(/(?<=[a-z])[A-Z]/g, (letter) => `-${letter}`).toLowerCase();
+      expect(Object.keys(variablesOf(part)).sort()).toEqual(needed('workflows'));
+    });
+
+    it('tells the stream what it reads', () => {
+      expect(Object.keys(variablesOf('stream')).sort()).toEqual(needed('stream'));
+    });
+
+    it('is one that the functions accept', () => {
+      const texts = (part: string): Record<string, string> =>
+        Object.fromEntries(
+          Object.entries(variablesOf(part)).map(([name, value]) => [
+            name,
+            typeof value === 'string' ? value : 'portcullis-made',
+          ]),
+        );
+      const { environment, revoker } = settings(texts('block'));
+      expect(environment).toMatchObject({
+        WAF_PREFIX: 'portcullis-test',
+        WAF_ALLOW: '192.0.2.0/24,198.18.0.0/15',
+        ATHENA_DATABASE: 'portcullis_test',
+        ATHENA_TABLE: 'cloudfront_logs',
+        LOG_DELAY_SECONDS: 900,
+        APPROVAL_SECONDS: 14_400,
+      });
+      expect(revoker.stores).toHaveLength(1);
+      expect(settings(texts('stream')).environment.LOG_FIELDS).toEqual(realTimeFields);
+    });
+
+    // What is read past the settings' schema: every `process.env` in the functions' own sources.
+    it.each([
+      ['stream', 'revoker/streaming/lambda.ts'],
+      ['block', 'revoker/lambdas/handlers/block.ts'],
+      ['vending', 'infra/vending/handler.ts'],
+      ['watch', 'infra/watch/handler.ts'],
+    ])('holds every variable that the sources of %s name', (part, entry) => {
+      const root = fileURLToPath(new URL('../', import.meta.url));
+      const { metafile } = buildSync({
+        absWorkingDir: root,
+        entryPoints: [entry],
+        bundle: true,
+        write: false,
+        metafile: true,
+        platform: 'node',
+        format: 'esm',
+        tsconfig: join(root, 'tsconfig.json'),
+        external: ['@duckdb/node-api'],
+        logLevel: 'error',
+      });
+      const own = Object.keys(metafile.inputs).filter((file) => !file.includes('node_modules'));
+      expect(own).toContain(entry);
+      const named = own.flatMap((file) =>
+        [...readFileSync(join(root, file), 'utf8').matchAll(/process\.env(?:\.|\[')(\w+)/g)].map((match) => match[1]),
+      );
+      // Lambda sets its own.
+      const given = new Set([...Object.keys(variablesOf(part)), 'AWS_REGION']);
+      expect(named.filter((name) => !given.has(name as string))).toEqual([]);
+    });
+  });
+
+  it('lets what connects to the targets read their secrets, and end sessions of IVS', () => {
+    const policyOf = (id: string): string =>
+      JSON.stringify(ofType('AWS::IAM::Policy').find(([name]) => name.includes(id))?.[1].Properties);
+    for (const id of ['WorkflowsProjectRole', 'StreamingConsumerRole']) {
+      expect(policyOf(id), id).toContain('secret:drm/webhook-??????');
+      expect(policyOf(id), id).toContain('ivs:StartViewerSessionRevocation');
+    }
+    expect(policyOf('WorkflowsRecordRole')).not.toContain('drm/webhook');
+  });
+
+  it('sets failed windows of the stream aside, in its own queue, after halving the batch', () => {
+    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+      BisectBatchOnFunctionError: true,
+      MaximumRetryAttempts: 5,
+      MaximumRecordAgeInSeconds: 3600,
+      ParallelizationFactor: 1,
+      DestinationConfig: { OnFailure: { Destination: Match.anyValue() } },
+    });
+    template.hasResourceProperties('AWS::SQS::Queue', { QueueName: 'portcullis-test-failed-windows' });
   });
 
   it('lets in nobody to the vending API whom IAM has not authenticated, and logs no token', () => {
@@ -318,6 +445,10 @@ describe('the app', () => {
             stores: [store],
             gate: props.gate,
             vending: { issuer: 'cms', hosts: ['cdn.example'], placement: { kind: 'query' } },
+            streaming: {},
+            detection: { placements: [{ kind: 'query' }] },
+            revoker: { lifetimes: { session: '12h' } },
+            approvalSeconds: 3600,
             trial: true,
           },
         ],
@@ -327,12 +458,17 @@ describe('the app', () => {
       const functions = Object.values(
         (synthesised.template as { Resources: Record<string, Resource> }).Resources,
       ).filter((item) => item.Type === 'AWS::Lambda::Function');
-      expect(functions.length).toBe(functionNames.length + 2);
+      expect(functions.length).toBe(functionNames.length + 3);
       const assets = readdirSync(outdir, { recursive: true, encoding: 'utf8' }).filter((file) =>
         file.endsWith('index.mjs'),
       );
       expect(assets.length).toBe(functions.length);
       for (const file of assets) expect(readFileSync(join(outdir, file), 'utf8')).toMatch(/handler/);
+      const stream = functions.find((item) => item.Properties?.['FunctionName'] === 'portcullis-test-stream');
+      expect((stream?.Properties?.['Environment'] as { Variables: object }).Variables).toMatchObject({
+        REVOKER_CONFIG: JSON.stringify({ stores: [{ arn: store }], lifetimes: { session: '12h' } }),
+        DETECTION_CONFIG: JSON.stringify({ placements: [{ kind: 'query' }] }),
+      });
     } finally {
       rmSync(outdir, { recursive: true, force: true });
     }

@@ -9,16 +9,20 @@ import { PortcullisLedger } from './constructs/ledger.js';
 import { PortcullisMonitoring } from './constructs/monitoring.js';
 import { tagAll, type EnvironmentProps } from './constructs/naming.js';
 import { PortcullisNotices } from './constructs/notices.js';
-import { PortcullisStreaming } from './constructs/streaming.js';
+import { PortcullisStreaming, type StreamingProps } from './constructs/streaming.js';
 import { PortcullisVending, type VendingProps } from './constructs/vending.js';
-import { PortcullisWorkflows } from './constructs/workflows.js';
+import { PortcullisWorkflows, type WorkflowsProps } from './constructs/workflows.js';
 import { lambdaCode } from './lambda-code.js';
 import type { GateExpectation } from './watch/gate.js';
 
 /** CloudFront, its WAF and its metrics live there. */
 export const portcullisRegion = 'us-east-1';
 
-export interface PortcullisStackProps extends StackProps, Omit<EnvironmentProps, 'dataRemoval'> {
+export interface PortcullisStackProps
+  extends
+    StackProps,
+    Omit<EnvironmentProps, 'dataRemoval'>,
+    Pick<WorkflowsProps, 'webAclName' | 'neverBlock' | 'logTable' | 'logDelay' | 'approvalTime'> {
   /** ARNs of the KeyValueStores to project revocations to. */
   readonly stores: readonly string[];
   /** What the watch looks after; `portcullis deploy status --json` prints it. Absent: no watch and no alarms. */
@@ -29,7 +33,7 @@ export interface PortcullisStackProps extends StackProps, Omit<EnvironmentProps,
     'issuer' | 'placement' | 'format' | 'hosts' | 'secretName' | 'tokenLife' | 'authorizer' | 'requestsPerSecond'
   >;
   /** The streaming path; absent: none. */
-  readonly streaming?: { readonly fields: readonly string[]; readonly samplingRate?: number; readonly code?: Code };
+  readonly streaming?: Pick<StreamingProps, 'fields' | 'samplingRate' | 'window'> & { readonly code?: Code };
   /** The bucket with the access logs that Athena reads. */
   readonly logs?: { readonly bucketArn: string };
   readonly database?: string;
@@ -85,6 +89,11 @@ export class PortcullisStack extends Stack {
       ...(props.logs === undefined ? {} : { logs: props.logs }),
       ...(props.database === undefined ? {} : { database: props.database }),
       ...(props.schedules === undefined ? {} : { schedules: props.schedules }),
+      ...(props.webAclName === undefined ? {} : { webAclName: props.webAclName }),
+      ...(props.neverBlock === undefined ? {} : { neverBlock: props.neverBlock }),
+      ...(props.logTable === undefined ? {} : { logTable: props.logTable }),
+      ...(props.logDelay === undefined ? {} : { logDelay: props.logDelay }),
+      ...(props.approvalTime === undefined ? {} : { approvalTime: props.approvalTime }),
     });
     this.vending =
       props.vending === undefined
@@ -98,14 +107,10 @@ export class PortcullisStack extends Stack {
             key,
             ledger: this.ledger,
             stores: props.stores,
-            fields: props.streaming.fields,
-            ...(props.streaming.samplingRate === undefined ? {} : { samplingRate: props.streaming.samplingRate }),
+            ...props.streaming,
             code: props.streaming.code ?? lambdaCode('revoker/streaming/lambda.ts'),
-            environment: {
-              LEDGER_TABLE: this.ledger.table.tableName,
-              REVOKER_CONFIG: revokerConfig,
-              ...(props.detectionConfig === undefined ? {} : { DETECTION_CONFIG: props.detectionConfig }),
-            },
+            revokerConfig,
+            ...(props.detectionConfig === undefined ? {} : { detectionConfig: props.detectionConfig }),
           });
     this.monitoring =
       props.gate === undefined

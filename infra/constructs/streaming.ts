@@ -8,23 +8,27 @@ import { EventSourceMapping, StartingPosition, type Code } from 'aws-cdk-lib/aws
 import { SqsDlq } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { realTimeFields } from '../../revoker/detection/fields.js';
 import { allow, PortcullisFunction } from './function.js';
 import type { PortcullisLedger } from './ledger.js';
 import { explain } from './nag.js';
 import { dataRemovalOf, resourceName, type EnvironmentProps } from './naming.js';
+import { checkedFields, detectionSettings, revokerSettings, targetStatements } from './settings.js';
 
 export interface StreamingProps extends EnvironmentProps {
   readonly key: IKey;
   readonly ledger: PortcullisLedger;
   readonly stores: readonly string[];
-  /** The real-time log's fields, in order: the consumer is given the same list. */
-  readonly fields: readonly string[];
+  /** The real-time log's fields, in order: the consumer is given the same list. Default: those that detection makes use of. */
+  readonly fields?: readonly string[];
   /** Percent of the requests that are logged. Default 100. */
   readonly samplingRate?: number;
   /** The consumer's code. */
   readonly code: Code;
-  readonly environment: Readonly<Record<string, string>>;
-  /** Seconds of one tumbling window. Default 30. */
+  /** JSON of the revoker's and the detection's configuration. */
+  readonly revokerConfig: string;
+  readonly detectionConfig?: string;
+  /** Seconds of one tumbling window: how often sessions are judged. Default 15. */
   readonly window?: number;
 }
 
@@ -36,6 +40,9 @@ export class PortcullisStreaming extends Construct {
 
   constructor(scope: Construct, id: string, props: StreamingProps) {
     super(scope, id);
+    const fields = checkedFields(props.fields ?? realTimeFields);
+    const targets = targetStatements(Stack.of(this), revokerSettings(props.revokerConfig));
+    detectionSettings(props.detectionConfig ?? '{}');
     this.stream = new Stream(this, 'Stream', {
       streamName: resourceName(props, 'requests'),
       // Live events come in waves; on demand, nobody sizes shards before a final.
@@ -59,7 +66,7 @@ export class PortcullisStreaming extends Construct {
     this.logConfig = new CfnRealtimeLogConfig(this, 'LogConfig', {
       name: resourceName(props, 'requests'),
       samplingRate: props.samplingRate ?? 100,
-      fields: [...props.fields],
+      fields: [...fields],
       endPoints: [
         {
           streamType: 'Kinesis',
@@ -80,7 +87,12 @@ export class PortcullisStreaming extends Construct {
       part: 'stream',
       description: 'Portcullis revoker: judges sessions from the real-time log',
       code: props.code,
-      environment: { ...props.environment, LOG_FIELDS: props.fields.join(',') },
+      environment: {
+        LEDGER_TABLE: props.ledger.table.tableName,
+        REVOKER_CONFIG: props.revokerConfig,
+        DETECTION_CONFIG: props.detectionConfig ?? '{}',
+        LOG_FIELDS: fields.join(','),
+      },
       logKey: props.key,
       timeout: Duration.minutes(1),
       memory: 1024,
@@ -122,6 +134,7 @@ export class PortcullisStreaming extends Construct {
             ]),
         allow(['kms:Decrypt', 'kms:GenerateDataKey'], [props.key.keyArn]),
         allow(['sqs:SendMessage'], [this.failed.queueArn]),
+        ...targets,
       ],
     });
     new EventSourceMapping(this, 'Windows', {
@@ -130,7 +143,7 @@ export class PortcullisStreaming extends Construct {
       startingPosition: StartingPosition.LATEST,
       batchSize: 10_000,
       maxBatchingWindow: Duration.seconds(5),
-      tumblingWindow: Duration.seconds(props.window ?? 30),
+      tumblingWindow: Duration.seconds(props.window ?? 15),
       parallelizationFactor: 1,
       bisectBatchOnError: true,
       reportBatchItemFailures: true,
@@ -138,6 +151,12 @@ export class PortcullisStreaming extends Construct {
       maxRecordAge: Duration.hours(1),
       onFailure: new SqsDlq(this.failed),
     }).node.addDependency(this.consumer.role);
+    explain(
+      this.consumer,
+      'AwsSolutions-IAM5',
+      "A webhook's secret is made at run time; its ARN ends in six characters that only Secrets Manager knows.",
+      [{ regex: '/^Resource::arn:.*:secret:[\\w+=.@\\/-]+-[?]{6}$/' }],
+    );
     explain(this.failed, 'AwsSolutions-SQS3', 'It is itself where failed windows end up.');
   }
 

@@ -17,6 +17,7 @@ import { lambdaCode, repositoryRoot } from '../lambda-code.js';
 import { allow, PortcullisFunction } from './function.js';
 import type { PortcullisLedger } from './ledger.js';
 import { dataRemovalOf, resourceName, type EnvironmentProps } from './naming.js';
+import { detectionSettings, revokerSettings, targetStatements } from './settings.js';
 import { explain } from './nag.js';
 
 export interface WorkflowsProps extends EnvironmentProps {
@@ -42,6 +43,14 @@ export interface WorkflowsProps extends EnvironmentProps {
   readonly code?: (name: FunctionName) => Code;
   /** JSON of the detection's configuration. */
   readonly detectionConfig?: string;
+  /** Networks that are never blocked, besides `allow.networks` of the detection's configuration. */
+  readonly neverBlock?: readonly string[];
+  /** The Glue table of the access logs. Default `cloudfront_logs`. */
+  readonly logTable?: string;
+  /** How long after a request its log has surely arrived. Default 15 minutes. */
+  readonly logDelay?: Duration;
+  /** How long a person has to answer. Default 4 hours. */
+  readonly approvalTime?: Duration;
 }
 
 const defaultSchedules: Record<WorkflowName, Schedule | null> = {
@@ -102,13 +111,22 @@ export class PortcullisWorkflows extends Construct {
     });
     const database = props.database ?? `${props.prefix}_${props.name}`.replace(/-/g, '_');
     const webAclName = props.webAclName === undefined ? `${props.prefix}-${props.name}` : props.webAclName;
+    const revoker = revokerSettings(props.revokerConfig);
+    const detectionConfig = props.detectionConfig ?? '{}';
+    const neverBlock = [
+      ...new Set([...detectionSettings(detectionConfig).allow.networks, ...(props.neverBlock ?? [])]),
+    ];
     const environment = {
       LEDGER_TABLE: props.ledger.table.tableName,
       REVOKER_CONFIG: props.revokerConfig,
-      DETECTION_CONFIG: props.detectionConfig ?? '{}',
+      DETECTION_CONFIG: detectionConfig,
       EVENT_BUS: props.bus.eventBusName,
       ...(webAclName === null ? {} : { WAF_PREFIX: webAclName }),
+      ...(neverBlock.length === 0 ? {} : { WAF_ALLOW: neverBlock.join(',') }),
       ATHENA_DATABASE: database,
+      ATHENA_TABLE: props.logTable ?? 'cloudfront_logs',
+      LOG_DELAY_SECONDS: String((props.logDelay ?? Duration.minutes(15)).toSeconds()),
+      APPROVAL_SECONDS: String((props.approvalTime ?? Duration.hours(4)).toSeconds()),
     };
     const secrets = stack.formatArn({
       service: 'secretsmanager',
@@ -121,6 +139,7 @@ export class PortcullisWorkflows extends Construct {
       results: this.results,
       secrets,
       webAclName,
+      targets: targetStatements(stack, revoker),
     });
     const long = new Set<FunctionName>(['Expire', 'Compare', 'Repair']);
     this.functions = Object.fromEntries(
@@ -215,7 +234,7 @@ export class PortcullisWorkflows extends Construct {
         this.functions[name],
         wildcards,
         'Keys are made at run time: their secrets share a name prefix and nothing else is known of their ARNs.',
-        [{ regex: '/^Resource::arn:.*:secret:[\\w-]+\\/\\*$/' }],
+        [{ regex: '/^Resource::arn:.*:secret:[\\w+=.@-]+(\\/\\*|-[?]{6})$/' }],
       );
     }
     explain(
@@ -252,6 +271,7 @@ interface GrantResources {
   readonly results: Bucket;
   readonly secrets: string;
   readonly webAclName: string | null;
+  readonly targets: readonly PolicyStatement[];
 }
 
 /** ARNs of scope CLOUDFRONT: `…:global/<kind>/<name>/<id>`. */
@@ -299,7 +319,7 @@ function statementsFor(props: WorkflowsProps, resources: GrantResources): Record
         ];
   const stores =
     props.stores.length === 0 ? [] : [...readStores, allow(['cloudfront-keyvaluestore:UpdateKeys'], props.stores)];
-  const { webAclName } = resources;
+  const { webAclName, targets } = resources;
   // The revoker makes a further set when one is full, all under one name.
   const ipSets =
     webAclName === null
@@ -321,6 +341,7 @@ function statementsFor(props: WorkflowsProps, resources: GrantResources): Record
   const keys = [
     ...ledger,
     ...stores,
+    ...targets,
     allow(
       [
         'secretsmanager:CreateSecret',
@@ -345,11 +366,11 @@ function statementsFor(props: WorkflowsProps, resources: GrantResources): Record
     AnswerApproval: ledger,
     SettleApproval: ledger,
     Record: ledger,
-    Project: [...ledger, ...stores, ...readKeys],
+    Project: [...ledger, ...stores, ...readKeys, ...targets],
     Block: [...ledger, ...ipSets],
     Expire: ledger,
-    Compare: [...readLedger, ...readStores, ...readKeys],
-    Repair: [...ledger, ...stores, ...readKeys],
+    Compare: [...readLedger, ...readStores, ...readKeys, ...targets],
+    Repair: [...ledger, ...stores, ...readKeys, ...targets],
     PublishKey: keys,
     SignWithKey: keys,
     RetireKey: keys,

@@ -58,6 +58,11 @@ const environmentSchema = z.object({
     .optional(),
 });
 
+/** Every variable that a function may be told. */
+export const environmentVariables = Object.keys(environmentSchema.shape) as readonly (keyof z.infer<
+  typeof environmentSchema
+>)[];
+
 /** The functions' settings. */
 export interface Settings {
   readonly revoker: RevokerConfig;
