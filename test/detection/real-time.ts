@@ -2,7 +2,7 @@ import { realTimeFields } from '../../revoker/detection/fields.js';
 import type { KinesisWindowEvent, WindowState } from '../../revoker/streaming/index.js';
 
 /** When what is told here begins, seconds since 1970. */
-export const start = 1_790_000_040;
+export const start = 1_700_000_040;
 
 export const payload = (fill: number): string =>
   Buffer.from(JSON.stringify({ sid: Buffer.alloc(16, fill).toString('base64url'), sub: `viewer-${fill}` })).toString(
