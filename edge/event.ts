@@ -153,7 +153,12 @@ export function toLambdaRequest(
     } else if (name === 'host' || (event.headers[name] && !(forged && name.startsWith(CLOUDFRONT))))
       headers[name] = lines;
   }
-  return { ...request, uri: event.uri, querystring: queryWithoutToken(event, placements), headers };
+  return {
+    ...request,
+    uri: event.uri,
+    querystring: request.querystring && queryWithoutToken(event, placements),
+    headers,
+  };
 }
 
 /** A cookie line without the token's cookie; as it was where it has none. */

@@ -103,6 +103,7 @@ describe('the examples of RFC 9449', () => {
       origins: ['https://resource.example.org'],
       paths: ['/protectedresource'],
       scheme: 'dpop',
+      namesToken: false,
       ...facts,
     });
 

@@ -78,6 +78,8 @@ export interface ProofContext {
   readonly paths: readonly string[];
   /** The scheme of the `Authorization` that the token came with. */
   readonly scheme: 'bearer' | 'dpop' | undefined;
+  /** Whether a proof must name its token (`ath`) wherever that stood. */
+  readonly namesToken: boolean;
 }
 
 /**
@@ -122,7 +124,7 @@ export function createProver(
       if (age > demand.window || age < -Math.min(clockSkew, demand.window)) return failed('time');
       const { text, place } = attempt.found as FoundToken;
       // Needed where the token came as `Authorization: DPoP` (RFC 9449 4.3), and believed nowhere unless it is right.
-      const bound = place === 'authorization' && context.scheme !== 'bearer';
+      const bound = context.namesToken || (place === 'authorization' && context.scheme !== 'bearer');
       if ((bound || read.ath !== undefined) && read.ath !== sha256(text)) return failed('token_hash');
       const { thumbprint } = read;
       // Another's proof spends nothing: whoever has no key must not fill the store.

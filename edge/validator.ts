@@ -3,14 +3,21 @@ import { must } from '@portcullis/tokens/core/basics';
 import { decide, type GateHost, type GatePolicy, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import type { FoundToken } from '@portcullis/tokens/core/placement';
 import type { Reason } from '@portcullis/tokens/core/reasons';
-import type { EventRequest } from '@portcullis/tokens/core/request';
+import type { EventRequest, EventValue } from '@portcullis/tokens/core/request';
 import type { ParsedToken } from '@portcullis/tokens/core/token';
 import { describeToken, type DecodedToken } from '@portcullis/tokens/decode';
 import { refusalAnswer, type AnswerSettings } from './answer.js';
 import { isEncrypted, openToken } from './decryption.js';
 import { toEventRequest, toLambdaRequest, type LambdaRequest, type LambdaResponse } from './event.js';
 import { createKeyRing, type KeySource, type KeyPorts } from './keys.js';
-import { createProver, type ProofContext, type ProofResult, type ProofSettings, type ReplayStore } from './proof.js';
+import {
+  createProver,
+  type ProofContext,
+  type Prover,
+  type ProofResult,
+  type ProofSettings,
+  type ReplayStore,
+} from './proof.js';
 import { isGenuine, type EdgeKey } from './signature.js';
 import { isSpelledRight } from './spelling.js';
 
@@ -51,7 +58,7 @@ export interface ValidationContext {
   readonly distributionDomainName?: string | undefined;
   /** A token that stands in the request no more: viewer-request moved it into a header that was checked. */
   readonly given?: FoundToken | undefined;
-  /** The scheme of `Authorization` that the given token came with. */
+  /** The scheme of `Authorization` that the given token came with; with `dpop`, its proofs must name it. */
   readonly scheme?: 'bearer' | 'dpop' | undefined;
   /** The host that the viewer asked, where it is known from viewer-request. */
   readonly host?: string | undefined;
@@ -96,6 +103,7 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
     digest: (text) => createHash('sha256').update(text).digest(),
     now,
     random: ports.random ?? Math.random,
+    keysAlone: ports.read === undefined,
   };
   // On viewer-request a missing header is the rule, and must never count as a claim that holds.
   const policy: GatePolicy =
@@ -103,9 +111,10 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
 
   return async (request, context) => {
     const event = toEventRequest(request, { eventType: config.eventType, host: hostOf(config, context) });
-    const prove = createProof?.(proofContext(event, request, config, context));
-    if (prove) delete event.headers['dpop'];
+    const { authorization, dpop } = event.headers;
+    if (dpop && createProof) delete event.headers['dpop'];
     let key: EdgeKey | undefined;
+    let prove: ReturnType<Prover> | undefined;
     let proof: ProofResult | undefined;
     const verdict = await decide(
       event,
@@ -124,6 +133,7 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
           return isEncrypted(text) ? openToken(text, (kid) => keyRing.find(kid, 'decrypt')) : undefined;
         },
         prove: async (attempt) => {
+          prove ??= createProof?.(proofContext(event, { authorization, dpop }, request, config, context));
           proof = prove ? await prove(attempt) : { problem: 'unsupported', algorithms: [] };
           return 'thumbprint' in proof ? proof.thumbprint : undefined;
         },
@@ -140,25 +150,23 @@ function hostOf({ hosts }: ValidatorConfig, { host }: ValidationContext): string
   return host ?? (hosts?.length === 1 ? hosts[0]?.replace(/^https?:\/\//, '') : undefined);
 }
 
-/** What a proof is held against, taken from the request before anything is taken out of it. */
+/** What a proof is held against. */
 function proofContext(
   event: EventRequest,
+  taken: { readonly authorization: EventValue | undefined; readonly dpop: EventValue | undefined },
   request: LambdaRequest,
   config: ValidatorConfig,
   context: ValidationContext,
 ): ProofContext {
-  const { headers } = event;
-  const scheme = headers['cloudfront-forwarded-proto']?.value === 'http' ? 'http' : 'https';
+  const scheme = event.headers['cloudfront-forwarded-proto']?.value === 'http' ? 'http' : 'https';
   const hosts = context.host === undefined ? (config.hosts ?? ownHosts(event, config, context)) : [context.host];
   return {
-    proofs: headers['dpop'],
+    proofs: taken.dpop,
     method: request.method,
     origins: hosts.map((host) => (host.includes('://') ? host : `${scheme}://${host}`)),
-    // The token is taken out of the event later.
-    get paths() {
-      return [event.uri, context.originalUri ?? request.uri];
-    },
-    scheme: context.scheme ?? schemeOf(headers['authorization']?.value),
+    paths: [event.uri, context.originalUri ?? request.uri],
+    namesToken: context.scheme === 'dpop',
+    scheme: context.scheme ?? schemeOf(taken.authorization?.value),
   };
 }
 

@@ -46,6 +46,8 @@ export interface GateHost extends EvaluationHost {
   readonly now: () => number;
   /** Checks a public-key signature; absent where the host cannot. */
   readonly verify?: (record: KeyRecord, token: ParsedToken) => Promise<boolean>;
+  /** Whether `read` knows keys alone: then nothing is looked up that could be revoked. */
+  readonly keysAlone?: boolean | undefined;
   /** Opens an encrypted token: what was in it; undefined where it is not encrypted. Throws a reason, or anything else for a malformed one. */
   readonly decrypt?: (text: string) => string | undefined | Promise<string | undefined>;
   /** The thumbprint of the key whose possession was proved for this token, see `RequestFacts`. Throws like `decrypt`. */
@@ -287,7 +289,7 @@ export async function decide(
           for (let j = 0; j < scopes.length; j++) {
             const letter = (scopes[j] as [string, CborValue])[0];
             const id = idText((scopes[j] as [string, CborValue])[1]);
-            if (id) {
+            if (id && (!FEATURES.publicKey || !host.keysAlone)) {
               const digest = host.digest(letter + ':' + id);
               let key = bucketKey(digest);
               let bucket = await host.read(key);
