@@ -18,6 +18,7 @@ interface StartOptions {
   readonly viewerResponseRequest: string;
   readonly guard: string[];
   readonly origin?: string;
+  readonly lambda: boolean;
 }
 
 function portNumber(text: string): number {
@@ -56,12 +57,18 @@ export function register(program: Command, cli: Cli): void {
       [] as string[],
     )
     .option('--origin <url>', 'origin to protect instead of the demo stream')
+    .option(
+      '--lambda',
+      'run Lambda@Edge as well: public-key tokens start below /start and go on as session tokens',
+      false,
+    )
     .addHelpText(
       'after',
       `
 Examples:
   $ portcullis start                        # http://127.0.0.1:8080/demo/, state in .portcullis/
   $ portcullis start --json --port 0 --ephemeral
+  $ portcullis start --lambda                 # the page can start with a public-key token
   $ portcullis start --config live.config.ts
   $ portcullis start --viewer "country=DE; asn=64501" --viewer-header-policy country,asn
   $ portcullis start --guard '/live/*'      # behaviours are chosen on the path as sent`,
@@ -74,10 +81,12 @@ Examples:
 async function start(cli: Cli, options: StartOptions): Promise<void> {
   const choices = await readChoices(options);
   const stateFile = resolve(process.env['PORTCULLIS_LOCAL'] ?? localStateFile);
-  const { loadConfig } = await import('../config/index.js');
+  const { loadConfig, parseConfig } = await import('../config/index.js');
   const { functionPlan } = await import('../build/plan.js');
-  const loaded = await loadConfig(cli.configPath);
+  const loaded = withStart(await loadConfig(cli.configPath), options, parseConfig);
   const { placements, features } = functionPlan(loaded.config, loaded.folder);
+  const { startSettings } = await import('../build/start-settings.js');
+  const startPath = startSettings(loaded.config);
   const { startLocalEdge } = await import('../local-edge/index.js');
   let edge: Awaited<ReturnType<typeof startLocalEdge>>;
   // Signals end a start that is under way as well.
@@ -101,6 +110,7 @@ async function start(cli: Cli, options: StartOptions): Promise<void> {
       placements,
       formats: (['cat', 'jwt'] as const).filter((format) => features[format]),
       renewal: features.catr,
+      ...(startPath === undefined ? {} : { start: startPath }),
       ...(loaded.config.issuer === undefined ? {} : { issuer: loaded.config.issuer }),
       ...(options.guard.length > 0 ? { guard: options.guard } : {}),
       ...(options.origin === undefined ? {} : { origin: options.origin }),
@@ -140,6 +150,19 @@ async function start(cli: Cli, options: StartOptions): Promise<void> {
   // Another edge may have been started since and own the file now.
   if ((await readFile(stateFile, 'utf8').catch(() => '')) === `${state}\n`) await rm(stateFile, { force: true });
   process.exit(0);
+}
+
+/** The configuration with a start path, which `--lambda` adds for the demo's own key where it has none. */
+function withStart(
+  loaded: LoadedConfig,
+  { lambda }: StartOptions,
+  parse: (input: unknown, source?: string) => LoadedConfig['config'],
+): LoadedConfig {
+  if (!lambda || loaded.config.lambda?.start) return loaded;
+  const { input } = loaded;
+  const keys = [...(input.lambda?.keys ?? []), { kind: 'jwks' as const, jwks: { keys: [] } }];
+  const config = parse({ ...input, lambda: { ...input.lambda, keys, start: { kid: 'edge' } } }, loaded.file);
+  return { ...loaded, config };
 }
 
 interface Choices {

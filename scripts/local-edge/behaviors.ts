@@ -1,3 +1,4 @@
+import type { BehaviorLambdas } from './lambda.js';
 import type { ViewerHeaderPolicy } from './viewer.js';
 
 /** One cache behaviour of the local distribution. */
@@ -9,6 +10,10 @@ export interface Behavior {
   /** Whether the viewer functions are attached. */
   readonly guarded: boolean;
   readonly viewerHeaders: ViewerHeaderPolicy;
+  /** Lambda@Edge functions. One on viewer-request rules the viewer functions out, as CloudFront does. */
+  readonly lambdas?: BehaviorLambdas | undefined;
+  /** Request headers in the cache key, by lower-case name; for behaviours with an origin-request function. */
+  readonly cacheKeyHeaders?: readonly string[] | undefined;
   /** False: WAF is not asked, as for another distribution. Default true. */
   readonly firewall?: boolean;
 }

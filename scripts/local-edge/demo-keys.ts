@@ -20,6 +20,10 @@ export interface DemoKeys {
   readonly provider: KeyProvider<'HS256'>;
   /** Asks the ledger before anything is minted. */
   readonly refusals: RefusalCheck;
+  /** Sees to it that the store has an HMAC key for Lambda@Edge, and that its secret is there. */
+  ensureKey(kid: string): Promise<void>;
+  /** The text of a secret of the local edge. */
+  readSecret(name: string): Promise<string>;
   close(): void;
 }
 
@@ -61,9 +65,23 @@ export async function openDemoKeys(options: DemoKeysOptions): Promise<DemoKeys> 
         return known as HmacKey;
       },
     },
+    ensureKey: (kid) => ensureKey(connection, kid),
+    async readSecret(name) {
+      const text = await connection.secrets.get(name);
+      if (text === undefined) throw new Error(`There is no secret ${name}.`);
+      return text;
+    },
     refusals: createRefusalCheck(connection.ledger, { now }),
     close: () => connection.close(),
   };
+}
+
+async function ensureKey({ keyring, revoker }: RevokerConnection, kid: string): Promise<void> {
+  const about = { by: 'local edge', reason: 'sessions of Lambda@Edge' };
+  const listed = (await keyring.list()).find((key) => key.kid === kid);
+  if (!listed || listed.state === 'unmanaged') await keyring.add({ kid }, about);
+  else if (listed.stores.length === 0)
+    await revoker.project([`k:${kid}`], { by: about.by, write: () => Promise.resolve() });
 }
 
 async function ensureSigningKey({ keyring, revoker }: RevokerConnection): Promise<void> {

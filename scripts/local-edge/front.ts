@@ -3,6 +3,7 @@ import { Agent, createServer, request as httpRequest, type IncomingMessage, type
 import { STATUS_CODES } from 'node:http';
 import { cmcdOf, logTarget, logText, type LineLog } from './access-log.js';
 import { behaviorFor, type Behavior } from './behaviors.js';
+import { createCache, type CachedAnswer, type EdgeCache } from './cache.js';
 import {
   cookiesToFields,
   fieldsToCookieHeader,
@@ -19,6 +20,7 @@ import {
 } from './event.js';
 import type { Firewall, FirewallAnswer } from './firewall.js';
 import type { FunctionName, FunctionsHost } from './functions-host.js';
+import { lambdaAnswer, LambdaExecutionError, runLambda, type LambdaEventName, type LambdaVerdict } from './lambda.js';
 import { listen, type Listening } from './listen.js';
 import { createRawTargetServer } from './raw-target.js';
 import {
@@ -135,7 +137,13 @@ interface Exchange {
  * CloudFront's viewer headers, runs the viewer functions, asks the origin, and writes the access log.
  */
 export async function startFront(options: FrontOptions): Promise<Listening> {
+  const guardedTwice = options.behaviors.find(({ guarded, lambdas }) => guarded && lambdas?.['viewer-request']);
+  if (guardedTwice)
+    throw new Error(
+      `${guardedTwice.pattern}: a CloudFront Function and a Lambda@Edge function cannot both sit on viewer events.`,
+    );
   const agent = new Agent({ keepAlive: true });
+  const cache = createCache(options.now);
   const server = createServer({ maxHeaderSize: 65_536, keepAliveTimeout: 60_000 }, (request, response) => {
     const exchange: Exchange = {
       requestId: randomBytes(40).toString('base64url').slice(0, 54) + '==',
@@ -154,7 +162,7 @@ export async function startFront(options: FrontOptions): Promise<Listening> {
       sent: {},
     };
     response.once('close', () => writeAccessRecord(options, exchange));
-    answer(options, agent, exchange).catch((error: unknown) => fail(exchange, error));
+    answer(options, agent, cache, exchange).catch((error: unknown) => fail(exchange, error));
   });
   const raw = createRawTargetServer(server);
   const listening = await listen(raw.netServer, options.port);
@@ -167,7 +175,7 @@ export async function startFront(options: FrontOptions): Promise<Listening> {
   };
 }
 
-async function answer(options: FrontOptions, agent: Agent, exchange: Exchange): Promise<void> {
+async function answer(options: FrontOptions, agent: Agent, cache: EdgeCache, exchange: Exchange): Promise<void> {
   const { request, target, received } = exchange;
   const simulated = named(received, 'x-sim-viewer');
   if (simulated.length > 0) {
@@ -194,12 +202,19 @@ async function answer(options: FrontOptions, agent: Agent, exchange: Exchange): 
     sendBlocked(exchange, blocked);
     return;
   }
-  const pairs = withViewerHeaders(sent, behavior, exchange.viewer);
+  let asked: Forwarded = { uri: target.path, queryPart: target.queryPart, pairs: sent };
+  if (behavior.lambdas?.['viewer-request']) {
+    // CloudFront adds its own headers afterwards: here they are what the viewer typed.
+    const verdict = await callLambda(options, exchange, 'viewer-request', behavior, asked, originUrl);
+    if (verdict.kind === 'response') return sendLambdaAnswer(exchange, verdict.response);
+    asked = verdict.request;
+  }
+  const pairs = withViewerHeaders(asked.pairs, behavior, exchange.viewer);
   const original: EventRequest = {
     method: request.method ?? 'GET',
     // One character for each byte (ISO 8859-1): bytes ≥ 0x80 are characters from here on, and UTF-8 at the origin.
-    uri: target.path,
-    querystring: queryToFields(target.query),
+    uri: asked.uri,
+    querystring: queryToFields(asked.queryPart.slice(1)),
     headers: toFields(
       pairs.filter(([name]) => {
         const lower = name.toLowerCase();
@@ -209,7 +224,7 @@ async function answer(options: FrontOptions, agent: Agent, exchange: Exchange): 
     cookies: cookiesToFields(named(pairs, 'cookie')),
   };
 
-  let forwarded: Forwarded = { uri: target.path, queryPart: target.queryPart, pairs };
+  let forwarded: Forwarded = { ...asked, pairs };
   let modified = original;
   if (behavior.guarded && options.functions.has('viewer-request')) {
     const result = await runFunction(options, exchange, 'viewer-request', { request: original });
@@ -224,21 +239,129 @@ async function answer(options: FrontOptions, agent: Agent, exchange: Exchange): 
   }
   exchange.cacheUri = forwarded.uri + forwarded.queryPart;
 
+  const shown = options.viewerResponseRequest === 'modified' ? modified : original;
+  const responds = behavior.guarded && options.functions.has('viewer-response');
+  let key: string | undefined;
+  if (behavior.lambdas?.['origin-request']) {
+    key = cacheKey(behavior, forwarded);
+    const kept = isCacheable(request) ? cache.find(key) : undefined;
+    if (kept) {
+      exchange.resultType = 'Hit';
+      return sendWhole(options, exchange, kept, responds ? shown : undefined);
+    }
+    const verdict = await callLambda(options, exchange, 'origin-request', behavior, forwarded, originUrl);
+    if (verdict.kind === 'response') {
+      exchange.resultType = 'LambdaGeneratedResponse';
+      const { pairs: lines, body } = lambdaAnswer(verdict.response);
+      const made = { status: Number(verdict.response.status), pairs: lines, body };
+      if (isCacheable(request)) cache.keep(key, made);
+      return sendWhole(options, exchange, made, responds ? shown : undefined, verdict.response.statusDescription);
+    }
+    forwarded = verdict.request;
+  }
+
   const originResponse = await askOrigin(agent, exchange, originUrl, forwarded);
   const status = originResponse.statusCode ?? 502;
   exchange.resultType = status >= 400 ? 'Error' : 'Miss';
-  if (behavior.guarded && status < 400 && options.functions.has('viewer-response')) {
-    await sendThroughFunction(
-      options,
-      exchange,
-      originResponse,
-      options.viewerResponseRequest === 'modified' ? modified : original,
-    );
+  if (key !== undefined && isCacheable(request)) {
+    const whole = { status, pairs: endToEnd(originResponse), body: await wholeBody(originResponse) };
+    cache.keep(key, whole);
+    return sendWhole(options, exchange, whole, responds ? shown : undefined, originResponse.statusMessage);
+  }
+  if (responds && status < 400) {
+    await sendThroughFunction(options, exchange, originResponse, shown);
     return;
   }
-  const kept = pairsOf(originResponse.rawHeaders).filter(([name]) => !hopByHop.has(name.toLowerCase()));
-  sendHead(exchange, status, originResponse.statusMessage, kept);
+  sendHead(exchange, status, originResponse.statusMessage, endToEnd(originResponse));
   pipeBody(exchange, originResponse);
+}
+
+/** Path, query and the headers of the cache policy, as the viewer-request function left them. */
+function cacheKey({ cacheKeyHeaders = [] }: Behavior, { uri, queryPart, pairs }: Forwarded): string {
+  return JSON.stringify([uri + queryPart, ...cacheKeyHeaders.map((name) => named(pairs, name))]);
+}
+
+function isCacheable({ method, headers }: IncomingMessage): boolean {
+  return method === 'GET' && headers.range === undefined;
+}
+
+function endToEnd(response: IncomingMessage): Pair[] {
+  return pairsOf(response.rawHeaders).filter(([name]) => !hopByHop.has(name.toLowerCase()));
+}
+
+async function wholeBody(response: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+async function callLambda(
+  options: FrontOptions,
+  exchange: Exchange,
+  name: LambdaEventName,
+  behavior: Behavior,
+  request: Forwarded,
+  originUrl: string,
+): Promise<LambdaVerdict> {
+  const handler = behavior.lambdas?.[name];
+  if (!handler) return { kind: 'request', request: { ...request, method: exchange.request.method ?? 'GET' } };
+  try {
+    return await runLambda(
+      name,
+      handler,
+      { ...request, method: exchange.request.method ?? 'GET' },
+      {
+        requestId: exchange.requestId,
+        clientIp: exchange.viewer.ip,
+        distributionDomainName: distribution.domainName,
+        distributionId: distribution.id,
+        origin: new URL(originUrl),
+      },
+      options.functionLog,
+    );
+  } catch (error) {
+    if (error instanceof LambdaExecutionError) throw new EdgeError(503, 'LambdaExecutionError', error.message);
+    if (error instanceof FunctionValidationError) throw new EdgeError(502, 'LambdaValidationError', error.message);
+    throw error;
+  }
+}
+
+function sendLambdaAnswer(
+  exchange: Exchange,
+  response: Extract<LambdaVerdict, { kind: 'response' }>['response'],
+): void {
+  const { pairs, body } = lambdaAnswer(response);
+  exchange.resultType = 'LambdaGeneratedResponse';
+  sendBytes(exchange, Number(response.status), response.statusDescription, pairs, body);
+}
+
+/** Sends an answer that is there as a whole, through viewer-response where that is shown a request. */
+async function sendWhole(
+  options: FrontOptions,
+  exchange: Exchange,
+  { status, pairs, body }: CachedAnswer,
+  shown: EventRequest | undefined,
+  description?: string,
+): Promise<void> {
+  if (!shown || status >= 400) return sendBytes(exchange, status, description, pairs, body);
+  const after = await throughViewerResponse(options, exchange, status, description, pairs, shown);
+  sendBytes(exchange, after.status, after.description, after.pairs, body);
+}
+
+function sendBytes(
+  exchange: Exchange,
+  status: number,
+  description: string | undefined,
+  pairs: readonly Pair[],
+  body: Buffer,
+): void {
+  const bodyless = exchange.request.method === 'HEAD' || [204, 304].includes(status);
+  const lines = pairs.filter(([name]) => name.toLowerCase() !== 'content-length');
+  const length: Pair[] = [204, 304].includes(status) ? [] : [['content-length', String(body.length)]];
+  exchange.request.resume();
+  sendHead(exchange, status, description, [...lines, ...length]);
+  if (!bodyless) exchange.bytes += body.length;
+  exchange.response.end(bodyless ? undefined : body);
 }
 
 function checkSizes(target: Target, sent: readonly Pair[]): void {
@@ -377,33 +500,52 @@ async function sendThroughFunction(
   originResponse: IncomingMessage,
   shown: EventRequest,
 ): Promise<void> {
-  const pairs = pairsOf(originResponse.rawHeaders).filter(([name]) => !hopByHop.has(name.toLowerCase()));
+  let after: Awaited<ReturnType<typeof throughViewerResponse>>;
+  try {
+    const status = originResponse.statusCode ?? 200;
+    after = await throughViewerResponse(
+      options,
+      exchange,
+      status,
+      originResponse.statusMessage,
+      endToEnd(originResponse),
+      shown,
+    );
+  } catch (error) {
+    originResponse.destroy();
+    throw error;
+  }
+  sendHead(exchange, after.status, after.description, after.pairs);
+  pipeBody(exchange, originResponse);
+}
+
+async function throughViewerResponse(
+  options: FrontOptions,
+  exchange: Exchange,
+  status: number,
+  description: string | undefined,
+  pairs: readonly Pair[],
+  shown: EventRequest,
+): Promise<{ readonly status: number; readonly description: string | undefined; readonly pairs: readonly Pair[] }> {
   const visible = pairs.filter(([name]) => {
     const lower = name.toLowerCase();
     return lower !== 'set-cookie' && !isDisallowedHeader(lower);
   });
   const before: EventResponse = {
-    statusCode: originResponse.statusCode ?? 200,
-    statusDescription: originResponse.statusMessage ?? '',
+    statusCode: status,
+    statusDescription: description ?? '',
     headers: toFields(visible),
     cookies: setCookiesToFields(named(pairs, 'set-cookie')),
   };
-  let after: EventResponse;
-  try {
-    const result = await runFunction(options, exchange, 'viewer-response', { request: shown, response: before });
-    after = validated(() => checkResponse(result, before.headers ?? {}));
-  } catch (error) {
-    originResponse.destroy();
-    throw error;
-  }
+  const result = await runFunction(options, exchange, 'viewer-response', { request: shown, response: before });
+  const after = validated(() => checkResponse(result, before.headers ?? {}));
   const hidden = pairs.filter(([name]) => isDisallowedHeader(name.toLowerCase()));
   const cookies = fieldsToSetCookies(after.cookies).map((value): Pair => ['set-cookie', value]);
-  sendHead(exchange, after.statusCode, after.statusDescription, [
-    ...fieldsToPairs(after.headers),
-    ...hidden,
-    ...cookies,
-  ]);
-  pipeBody(exchange, originResponse);
+  return {
+    status: after.statusCode,
+    description: after.statusDescription,
+    pairs: [...fieldsToPairs(after.headers), ...hidden, ...cookies],
+  };
 }
 
 function edgeHeaders(exchange: Exchange): Pair[] {

@@ -12,6 +12,8 @@ import { createFirewall } from './firewall.js';
 import { startFront } from './front.js';
 import { createFunctionsHost, type FunctionsHost } from './functions-host.js';
 import { createKvsApi, type KvsFaults } from './kvs-api.js';
+import type { StartSettings } from '../../edge/handlers/start.js';
+import { createLocalStart } from './lambda-start.js';
 import { startLedger } from './ledger.js';
 import { startOrigin } from './origin.js';
 import { projectFolder } from './project.js';
@@ -50,6 +52,10 @@ export interface LocalEdgeOptions {
   readonly formats?: readonly ('cat' | 'jwt')[];
   /** Whether the functions renew tokens (`catr` compiled in): the page offers it or says what it takes. Default true. */
   readonly renewal?: boolean;
+  /** Lambda@Edge on the start path: public-key tokens are exchanged there for session tokens. */
+  readonly start?: StartSettings;
+  /** Behaviours before all others, for tests. */
+  readonly behaviors?: readonly Behavior[];
   /** Faults of the KeyValueStore API, for tests. */
   readonly kvsFaults?: KvsFaults;
   readonly now?: () => number;
@@ -144,11 +150,30 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
     const originUrl = options.origin ?? origin.url;
     const { issuer = 'demo', placements = defaultPlacements, formats = ['cat', 'jwt'], renewal = true } = options;
     let edgeUrl = '';
+    const start =
+      options.start &&
+      (await createLocalStart({
+        settings: options.start,
+        readSecret: ({ secret }) => keys.readSecret(secret),
+        dynamodb,
+        log: functionLog,
+        now,
+      }));
+    if (start && options.start) {
+      for (const kid of options.start.config.kids) await keys.ensureKey(kid);
+      await functions.storage.put(start.record.key, start.record.value);
+    }
     const site = await startSite({
       pageFolder: join(here, 'page'),
-      vend: createDemoVending(keys, issuer, placements),
+      vend: createDemoVending(keys, issuer, placements, start),
       vending: createAssetVending(keys, issuer, placements, () => edgeUrl),
-      pageConfig: () => ({ edge: edgeUrl, placements: placements.map(({ kind }) => kind), formats, renewal }),
+      pageConfig: () => ({
+        edge: edgeUrl,
+        placements: placements.map(({ kind }) => kind),
+        formats,
+        renewal,
+        start: start?.path,
+      }),
     });
     closers.push(() => site.close());
 
@@ -163,7 +188,9 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
       port: options.port ?? 0,
       functions,
       behaviors: [
+        ...(options.behaviors ?? []),
         { pattern: '/demo/*', origin: 'site', guarded: false, viewerHeaders: 'none', firewall: false },
+        ...(start ? [start.behavior({ origin: 'media', viewerHeaders })] : []),
         ...guarded,
         { pattern: '*', origin: 'media', guarded: false, viewerHeaders },
       ],

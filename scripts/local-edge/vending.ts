@@ -2,6 +2,7 @@ import { createSigner, type Placement, type PlaybackPolicy } from '@portcullis/t
 import { createVendingService, memorySessions, type VendingHandler } from '@portcullis/tokens/vending';
 import { z } from 'zod';
 import type { DemoKeys } from './demo-keys.js';
+import type { LocalStart } from './lambda-start.js';
 
 /** Placements of the demo where no configuration says otherwise. */
 export const defaultPlacements: readonly Placement[] = [
@@ -53,6 +54,10 @@ export const vendRequestSchema = z.strictObject({
     })
     .optional(),
   sessionEndsIn: z.number().int().min(1).optional(),
+  /** Starts with a public-key token, which Lambda@Edge exchanges. */
+  start: z.literal('ES256').optional(),
+  /** Good for one start alone (`catreplay` 1). */
+  oneTime: z.boolean().optional(),
 });
 
 export type VendRequest = z.infer<typeof vendRequestSchema>;
@@ -89,7 +94,12 @@ export class VendRefusal extends Error {
  * The demo's own way to a token: the asker chooses what it says, which no real service allows. Revocations hold here as
  * well.
  */
-export function createDemoVending(keys: DemoKeys, issuer: string, offered: readonly Placement[]): Vend {
+export function createDemoVending(
+  keys: DemoKeys,
+  issuer: string,
+  offered: readonly Placement[],
+  start?: Pick<LocalStart, 'signingKey' | 'path'>,
+): Vend {
   return async (request, edge) => {
     const refusal = await keys.refusals.isRefused({
       content: request.content,
@@ -98,7 +108,9 @@ export function createDemoVending(keys: DemoKeys, issuer: string, offered: reado
     });
     if (refusal.refused) throw new VendRefusal(refusal.scope);
     const common = { issuer, placement: placementOf(request, offered), jitter: false };
-    const key = await keys.provider.signingKey();
+    if (request.start && (!start || !['path', 'query'].includes(request.placement)))
+      throw new RangeError('start: needs --lambda, and the token in path or query, which the start leaves behind');
+    const key = request.start && start ? start.signingKey : await keys.provider.signingKey();
     const signer =
       request.format === 'jwt'
         ? createSigner({ ...common, format: 'jwt', key })
@@ -111,6 +123,7 @@ export function createDemoVending(keys: DemoKeys, issuer: string, offered: reado
         ? { countries: request.countries as unknown as NonNullable<PlaybackPolicy['countries']> }
         : {}),
       ...(request.subject === undefined ? {} : { subject: request.subject }),
+      ...(request.oneTime ? { oneTime: true } : {}),
       ...(request.session === undefined ? {} : { session: request.session }),
       ...(request.sessionEndsIn === undefined ? {} : { sessionEndsIn: `${request.sessionEndsIn}s` }),
       ...(renewal === undefined
@@ -134,7 +147,7 @@ export function createDemoVending(keys: DemoKeys, issuer: string, offered: reado
     };
     const signed = await signer.signPlaybackUrl(`${edge}/${request.mode}/${request.content}/${file}`, policy);
     return {
-      url: signed.url,
+      url: request.start && start ? signed.url.replace(edge, edge + start.path) : signed.url,
       token: signed.token,
       tokenId: signed.tokenId,
       session: signed.session,
