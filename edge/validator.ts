@@ -94,17 +94,8 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
   const now = (): number => milliseconds() / 1000;
   const keyRing = createKeyRing(config.keys, ports);
   const createProof = config.proof && createProver(config.proof, { now, replay: ports.replay });
-  const host: Omit<GateHost, 'read' | 'verify' | 'decrypt' | 'prove'> = {
-    mac: (secret, pieces) => {
-      const hmac = createHmac('sha256', secret);
-      for (const piece of pieces) hmac.update(piece);
-      return hmac.digest();
-    },
-    digest: (text) => createHash('sha256').update(text).digest(),
-    now,
-    random: ports.random ?? Math.random,
-    keysAlone: ports.read === undefined,
-  };
+  const random = ports.random ?? Math.random;
+  const keysAlone = ports.read === undefined;
   // On viewer-request a missing header is the rule, and must never count as a claim that holds.
   const policy: GatePolicy =
     config.eventType === 'viewer-request' ? { ...config.policy, allowUnknown: undefined } : config.policy;
@@ -120,7 +111,11 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
       event,
       request.clientIp,
       {
-        ...host,
+        mac,
+        digest,
+        now,
+        random,
+        keysAlone,
         read: async (name) => {
           if (!name.startsWith('k:')) return ports.read?.(name);
           key = await keyRing.find(name.slice(2), 'verify');
@@ -141,8 +136,25 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
       policy,
       context.given,
     );
-    return Object.assign(verdict, { requestId: context.requestId, original: request, config, key, proof });
+    // One by one: where every microsecond is counted, merging objects takes three of them.
+    const known = verdict as { -readonly [name in keyof EdgeVerdict]: EdgeVerdict[name] };
+    known.requestId = context.requestId;
+    known.original = request;
+    known.config = config;
+    known.key = key;
+    known.proof = proof;
+    return known;
   };
+}
+
+function mac(secret: Buffer, pieces: (string | Buffer)[]): Buffer {
+  const hmac = createHmac('sha256', secret);
+  for (const piece of pieces) hmac.update(piece);
+  return hmac.digest();
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
 }
 
 /** The host to hold claims against, where it is certain; its scheme, if one is written, left out. */
