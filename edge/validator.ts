@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 import { must } from '@portcullis/tokens/core/basics';
-import { decide, type GateHost, type GatePolicy, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
+import { decide, type GatePolicy, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import type { FoundToken } from '@portcullis/tokens/core/placement';
 import type { Reason } from '@portcullis/tokens/core/reasons';
 import type { EventRequest, EventValue } from '@portcullis/tokens/core/request';

@@ -14,19 +14,18 @@ import type { BenchFigure } from './figure.js';
 
 const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1] as number;
 
-/** Milliseconds of a fresh Node to load a bundle, beside what it takes to start. */
+/** Milliseconds of a fresh Node to load a bundle, beside what it takes to start; the best of nine. */
 function loadTime(file: string): number {
   const script = `const start = process.hrtime.bigint(); require(${JSON.stringify(file)}); console.log(Number(process.hrtime.bigint() - start) / 1e6);`;
   const time = (): number => Number(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' }));
-  time();
-  return median(Array.from({ length: 9 }, time));
+  return Math.min(...Array.from({ length: 9 }, time));
 }
 
-/** Microseconds of a call. */
-async function microseconds(run: () => unknown, calls: number): Promise<number> {
+/** Microseconds of one call. */
+async function microseconds(run: () => unknown): Promise<number> {
   const start = process.hrtime.bigint();
-  for (let i = 0; i < calls; i++) await run();
-  return Number(process.hrtime.bigint() - start) / calls / 1000;
+  await run();
+  return Number(process.hrtime.bigint() - start) / 1000;
 }
 
 /** The handler as it is deployed: its size, the time to load it, and what it costs to decide on a public-key token. */
@@ -88,12 +87,13 @@ export async function bench(): Promise<BenchFigure[]> {
     const key = createPublicKey({ key: jwk, format: 'jwk' });
     const bare = (): boolean => verify('sha256', data, { key, dsaEncoding: 'ieee-p1363' }, parsed.signature);
     const [whole, alone]: [number[], number[]] = [[], []];
-    await microseconds(() => handler(event), 2_000);
-    await microseconds(bare, 2_000);
     // By turns, so that whatever else the machine does falls on both.
-    for (let round = 0; round < 15; round++) {
-      whole.push(await microseconds(() => handler(event), 400));
-      alone.push(await microseconds(bare, 400));
+    for (let i = 0; i < 12_000; i++) {
+      const times = [await microseconds(() => handler(event)), await microseconds(bare)] as const;
+      // The first ones are for the compiler.
+      if (i < 4_000) continue;
+      whole.push(times[0]);
+      alone.push(times[1]);
     }
     const [wholeTime, bareTime] = [median(whole), median(alone)];
     return [
