@@ -14,3 +14,5 @@ export const MAX_REGEX_TEXT = 512;
 export const MAX_REGEX_LENGTH = 256;
 /** Unbounded repeats in a regular expression; an unanchored start counts as one. */
 export const MAX_REGEX_REPEATS = 3;
+/** Ways through a regular expression's alternatives and optional parts. */
+export const MAX_REGEX_WAYS = 256;

@@ -1,11 +1,11 @@
 import { isBytes, isList, isText, must, toBase64 } from './basics.js';
 import { keysOf, type CborMap, type CborValue } from './cbor.js';
-import { MAX_REGEX_LENGTH, MAX_REGEX_REPEATS, MAX_REGEX_TEXT } from './limits.js';
+import { MAX_REGEX_LENGTH, MAX_REGEX_REPEATS, MAX_REGEX_TEXT, MAX_REGEX_WAYS } from './limits.js';
 
 /**
  * The regular expressions that are taken (CTA-5007-B 4.6.10; IEEE 1003.1 extended syntax): single characters, escaped
  * punctuation and bracket expressions, each with at most one quantifier; groups, alternation, anchors. A group may be
- * made optional but not repeated, so that no pattern takes exponential time.
+ * made optional but not repeated; what alternatives and optional parts multiply to is bounded apart (`waysThrough`).
  */
 const EXTENDED =
   /^((\\[^\w\s]|\[\^?\]?([^\][\\]|\[:[a-z]+:\])*\]|[^\\[\]{}()*+?|^$])([*+?]|\{\d\d?(,\d{0,2})?\})?|[(|^$]|\)\??)*$/;
@@ -20,6 +20,13 @@ const CLASSES: Record<string, string> = {
   xdigit: '\\da-fA-F',
 };
 
+/**
+ * Never fewer than the ways that an engine may try through a pattern's alternatives and optional parts. Each stretch
+ * between opening brackets has one way more than it has bars: nesting adds where this multiplies.
+ */
+const waysThrough = (pattern: string): number =>
+  pattern.split('(').reduce((ways, part) => ways * part.split('|').length * 2 ** (part.split('?').length - 1), 1);
+
 /** Whether the groups that a pattern finds in `text` are those that `expected` gives behind the pattern. */
 const matchesPattern = (expected: CborValue[], text: string): boolean => {
   const pattern = expected[0] as string;
@@ -28,7 +35,8 @@ const matchesPattern = (expected: CborValue[], text: string): boolean => {
     !EXTENDED.test(pattern) ||
     pattern.length > MAX_REGEX_LENGTH ||
     // An unanchored start counts as a repeat.
-    pattern.split(/[*+{]/).length - +(pattern[0] === '^') > MAX_REGEX_REPEATS
+    pattern.split(/[*+{]/).length - +(pattern[0] === '^') > MAX_REGEX_REPEATS ||
+    waysThrough(pattern) > MAX_REGEX_WAYS
   )
     throw 'unsupported_claim';
   const found =
