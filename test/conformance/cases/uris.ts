@@ -185,6 +185,23 @@ const regexRows: Row[] = [
   ['regex: an entry for no group', regex('/echo/', null), 'uri_mismatch'],
   ['regex: of another component', uri('host', 'regex', ['^[a-z]+\\.example\\.com$']), 'admitted'],
   ['regex: in which a repeat could explode', regex('^/((e|c|h|o)+)+x$'), 'unsupported_claim'],
+  ['regex: alternatives that multiply', regex(`^/${'(a|aa)?'.repeat(20)}$`), 'unsupported_claim'],
+  [
+    'regex: alternatives that multiply without anything optional',
+    regex(`^/${'(e|e)'.repeat(20)}x`),
+    'unsupported_claim',
+  ],
+  ['regex: optional parts that multiply', regex(`^/${'e?'.repeat(20)}${'e'.repeat(20)}$`), 'unsupported_claim'],
+  [
+    'regex: many alternatives in one place',
+    regex(`^/(${Array.from({ length: 40 }, (_, i) => `v${i}`).join('|')}|echo)/`),
+    'admitted',
+  ],
+  [
+    'regex: alternatives in three places',
+    regex('^/(live|vod|echo)/(ch1|ch2)/[a-z]+[.](m3u8|mpd|m4s|mp4|ts)$'),
+    'admitted',
+  ],
   ['regex: of more repeats than are taken', regex('a*b*c*d*e*'), 'unsupported_claim'],
   ['regex: longer than is taken', regex(`^${'a'.repeat(256)}`), 'unsupported_claim'],
   ['regex: on a longer text than is taken', regex('^/echo/'), 'uri_mismatch', at(`/echo/${'a'.repeat(512)}`)],
