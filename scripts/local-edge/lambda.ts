@@ -102,12 +102,13 @@ export async function runLambda(
   } finally {
     clearTimeout(timer);
   }
+  const verdict = checkLambdaResult(name, result, sent);
   log.write({
     function: `lambda ${name}`,
     'x-edge-request-id': context.requestId,
-    result: 'status' in result ? result.status : 'request',
+    result: verdict.kind === 'response' ? verdict.response.status : 'request',
   });
-  return checkLambdaResult(name, result, sent);
+  return verdict;
 }
 
 /** The event of a viewer-request or origin-request handler ("Lambda@Edge event structure"). */

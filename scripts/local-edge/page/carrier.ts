@@ -34,14 +34,21 @@ export function tokenOfHeader(value: string | null | undefined): string | undefi
   return /^\s*"?([\w.~-]+)"?\s*(?:;|$)/.exec(value ?? '')?.[1];
 }
 
-/** The token that a redirect put in place of another one. */
-export function tokenOfRedirect(asked: string, answered: string, token: string): string | undefined {
+/** The token that a redirect put in place of another one; a start path goes with the token that it was for. */
+export function tokenOfRedirect(from: string, answered: string, token: string, start = ''): string | undefined {
+  const asked = withoutStart(from, start);
   const at = asked.indexOf(token);
   if (at < 0 || token === '' || asked === answered) return undefined;
   const [before, after] = [asked.slice(0, at), asked.slice(at + token.length)];
   if (!answered.startsWith(before) || !answered.endsWith(after)) return undefined;
   const between = answered.slice(at, answered.length - after.length);
   return /^[\w.~-]+$/.test(between) ? between : undefined;
+}
+
+/** A URL below the start path, as the content's own. */
+function withoutStart(url: string, start: string): string {
+  const { origin, pathname, search } = new URL(url);
+  return start !== '' && pathname.startsWith(`${start}/`) ? origin + pathname.slice(start.length) + search : url;
 }
 
 /**
@@ -52,6 +59,8 @@ export class TokenCarrier {
   readonly tricks: Tricks = { tampered: false, stripped: false, country: undefined };
   #vended: VendedSession | undefined;
   readonly #known = new Set<string>();
+  /** The path that playback with a public-key token starts below; empty where there is none. */
+  start = '';
 
   get vended(): VendedSession | undefined {
     return this.#vended;
@@ -73,16 +82,22 @@ export class TokenCarrier {
     if (!before || before.token === token) return false;
     this.#known.add(token);
     // Requests that were under way together are renewed each for itself: one of those is enough.
-    if (Date.parse(about.expiresAt ?? '') <= Date.parse(before.expiresAt ?? '')) return false;
+    if (!this.starting && Date.parse(about.expiresAt ?? '') <= Date.parse(before.expiresAt ?? '')) return false;
     const headers = Object.entries(before.headers).map(([name, value]) => [name, value.replace(before.token, token)]);
     this.use({
       ...before,
       ...about,
       token,
-      url: before.url.replace(before.token, token),
+      url: withoutStart(before.url, this.start).replace(before.token, token),
       headers: Object.fromEntries(headers) as Record<string, string>,
     });
     return true;
+  }
+
+  /** True until the start's token was exchanged. */
+  get starting(): boolean {
+    const url = this.#vended?.url;
+    return url !== undefined && withoutStart(url, this.start) !== url;
   }
 
   /** True for a token that was carried before, or is now. */

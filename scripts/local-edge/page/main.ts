@@ -50,6 +50,7 @@ async function askForToken(extra: Readonly<Record<string, unknown>>): Promise<Ve
       protocol: playerName,
       format: setting('format'),
       placement: setting('placement'),
+      ...(setting('start') === '' ? {} : { start: setting('start') }),
       expiresIn,
       countries: ['US'],
       ...(by === '' ? {} : { renewal: { by, extendBy: expiresIn, within: Math.ceil(expiresIn / 2) } }),
@@ -231,9 +232,10 @@ async function adopt(token: string): Promise<void> {
   const response = await fetch('decode', { method: 'POST', body: JSON.stringify({ token }) });
   if (!response.ok) return;
   const about = (await response.json()) as Pick<VendedSession, 'claims' | 'expiresAt'>;
+  const { starting } = carrier;
   if (!carrier.adopt(token, about)) return;
   issuedAt = Date.now();
-  renewals += 1;
+  if (!starting) renewals += 1;
   showToken();
 }
 
@@ -372,10 +374,11 @@ for (const [i, tab] of tabs.entries()) {
 /** Takes from the choices what the functions are not configured for. */
 async function limitChoices(): Promise<void> {
   const response = await fetch('config.json');
-  const { placements, formats, renewal } = (await response.json()) as {
+  const { placements, formats, renewal, start } = (await response.json()) as {
     placements: readonly string[];
     formats: readonly string[];
     renewal: boolean;
+    start?: string;
   };
   const keep = (name: string, values: readonly string[]): void => {
     for (const option of settings.querySelectorAll<HTMLOptionElement>(`select[name=${name}] option`)) {
@@ -387,6 +390,8 @@ async function limitChoices(): Promise<void> {
   if (!renewal) keep('renewal', ['']);
   element('renewal-setting').hidden = !renewal;
   element('no-renewal').hidden = renewal;
+  element('start-setting').hidden = start === undefined;
+  carrier.start = start ?? '';
 }
 
 element('edge').textContent = location.host;

@@ -52,7 +52,7 @@ function renewedToken(
     const token = tokenOfHeader(header(name));
     if (token !== undefined) return token;
   }
-  return tokenOfRedirect(new URL(asked, location.href).href, answered, carrier.token);
+  return tokenOfRedirect(new URL(asked, location.href).href, answered, carrier.token, carrier.start);
 }
 
 /** hls.js: tokens are exchanged and headers set in its request hook. */
