@@ -1,16 +1,13 @@
-import { fromBase64, isList, must } from './basics.js';
+import { fromBase64, has, isList, must } from './basics.js';
 import type { CborMap } from './cbor.js';
 import { claimKey } from './labels.js';
-import { MAX_DEPTH } from './limits.js';
+import { MAX_JSON_DEPTH } from './limits.js';
 import type { ParsedToken } from './token.js';
 
-/** How deep JSON may nest in njs. */
-const NJS_DEPTH = 31;
-
-/** How many names an object holds, and all within it. Throws where nesting is too deep. */
+/** How many names an object holds, and all within it. Throws where nesting is deeper than njs reads at all. */
 const countNames = (value: unknown, depth: number): number => {
   if (!value || typeof value !== 'object') return 0;
-  must(depth < MAX_DEPTH);
+  if (FEATURES.publicKey) must(depth < MAX_JSON_DEPTH);
   const names = Object.keys(value);
   return names.reduce(
     (sum, name) => sum + countNames((value as CborMap)[name], depth + 1),
@@ -44,7 +41,7 @@ const readJson = (encoded: string): CborMap => {
   must(text[0] === '{' && text.indexOf('\ufffd') < 0);
   // V8 keeps halves of surrogate pairs and any depth; njs, whose verdicts these must be, neither.
   if (FEATURES.publicKey)
-    must(written.search(/(^|[^\\])(\\\\)*\\ud[89a-f]/) < 0 && countNames(map, MAX_DEPTH - NJS_DEPTH) + 1);
+    must((!has(written, '\\ud') || written.search(/(^|[^\\])(\\\\)*\\ud[89a-f]/) < 0) && countNames(map, 0) >= 0);
   return map as CborMap;
 };
 

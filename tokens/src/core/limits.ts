@@ -8,6 +8,8 @@ export const MAX_TOKENS = 6;
 export const MAX_ITEMS = 600;
 /** Nesting of arrays, maps and tags: `catif` holding a claim set that holds `catu` needs nine. */
 export const MAX_DEPTH = 12;
+/** Nesting of JSON: what njs reads. Other engines are held to it, so that one token has one verdict. */
+export const MAX_JSON_DEPTH = 31;
 /** Characters of a text that a regular expression is run on. */
 export const MAX_REGEX_TEXT = 512;
 /** Characters of a regular expression. */
