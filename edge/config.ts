@@ -115,6 +115,14 @@ const start = z.strictObject({
   oneTime: oneTime.optional(),
 });
 
+const guard = z.strictObject({
+  /**
+   * `viewer-request`: every request, and no claim that rests on CloudFront's headers; `origin-request`: those that the
+   * cache does not answer, with true headers.
+   */
+  event: z.enum(['viewer-request', 'origin-request']).default('viewer-request'),
+});
+
 /** Headers that an origin wants to see, with values from Secrets Manager. */
 const originSecret = z.strictObject({
   /** Name or ARN of the secret: text, or JSON. */
@@ -165,13 +173,15 @@ export const lambdaConfigSchema = z
     /** The start path: public-key tokens are exchanged there for session tokens. */
     start: start.optional(),
     originSecret: originSecret.optional(),
+    /** A Lambda that guards every request of a behaviour by itself, without a CloudFront Function. */
+    guard: guard.optional(),
   })
   .superRefine((config, context) => {
-    if (config.start && config.keys.length === 0)
+    if ((config.start || config.guard) && config.keys.length === 0)
       context.addIssue({
         code: 'custom',
         path: ['keys'],
-        message: 'expected the keys that start tokens are signed with',
+        message: 'expected the keys that tokens are signed with',
       });
   });
 

@@ -1,11 +1,13 @@
+import { createKeyRing, type KeySource } from '../../edge/keys.js';
 import type { AnswerSettings } from '../../edge/answer.js';
 import type { GuardConfig } from '../../edge/guard/guard.js';
-import type { KeySource } from '../../edge/keys.js';
 import type { ProofSettings } from '../../edge/proof.js';
 import type { GatePolicy } from '@portcullis/tokens/core/gate';
 import type { FunctionsConfig } from '../config/functions-config.js';
+import type { PortcullisConfig } from '../config/schema.js';
 import type { LambdaEventName, LambdaPlan } from './lambda.js';
 import { functionPlan } from './plan.js';
+import { startSettings } from './start-settings.js';
 
 /** The evaluator's policy and the answers of Lambda@Edge: what the viewer functions have, with every claim understood. */
 export function edgePolicy(config: FunctionsConfig): {
@@ -50,5 +52,32 @@ export interface GuardOptions {
 export function guardPlan(config: FunctionsConfig, options: GuardOptions): LambdaPlan {
   const { event, ...edge } = options;
   const baked: GuardConfig = { ...edgePolicy(config), ...edge, eventType: event };
-  return { name: 'guard', event, entry: 'edge/guard/handler.ts', config: baked };
+  return { name: 'guard', event, module: 'edge/handlers/guard.ts', factory: 'guardHandler', config: baked };
+}
+
+/**
+ * The Lambda@Edge handlers that a configuration asks for.
+ *
+ * @throws TypeError where a key source could never work, which is better said here than by a cold start.
+ */
+export function lambdaPlans(config: PortcullisConfig): LambdaPlan[] {
+  const { lambda } = config;
+  if (!lambda) return [];
+  // Everything that a handler looks at when it starts.
+  createKeyRing(lambda.keys, { readSecret: () => Promise.reject(new Error('Secrets are read at the edge.')) });
+  const plans: LambdaPlan[] = [];
+  const start = startSettings(config);
+  if (start)
+    plans.push({
+      name: 'start',
+      event: 'origin-request',
+      module: 'edge/handlers/start.ts',
+      factory: 'startHandler',
+      config: start,
+    });
+  if (lambda.guard) {
+    const { event } = lambda.guard;
+    plans.push(guardPlan(config, { event, keys: lambda.keys, hosts: lambda.hosts, proof: lambda.proof }));
+  }
+  return plans;
 }

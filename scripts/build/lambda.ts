@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build } from 'esbuild';
 import { zipSync } from 'fflate';
 import { allFeatures } from './features.js';
 import { literal } from './functions.js';
@@ -15,8 +15,10 @@ export interface LambdaPlan {
   /** Name of the package: `guard`. */
   readonly name: string;
   readonly event: LambdaEventName;
-  /** The handler's file, from the project's folder: `edge/guard/handler.ts`. */
-  readonly entry: string;
+  /** The file that makes the handler, from the project's folder: `edge/handlers/guard.ts`. */
+  readonly module: string;
+  /** What it exports: a function that takes the configuration and gives the handler. */
+  readonly factory: string;
   /** Baked in: Lambda@Edge has no environment variables. Plain values and regular expressions; never a secret. */
   readonly config: object;
 }
@@ -53,19 +55,6 @@ export interface BuiltLambda {
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-function bakedConfig(config: object): Plugin {
-  return {
-    name: 'portcullis-lambda',
-    setup(builder) {
-      builder.onResolve({ filter: /^portcullis:lambda$/ }, () => ({ path: 'config', namespace: 'portcullis-lambda' }));
-      builder.onLoad({ filter: /.*/, namespace: 'portcullis-lambda' }, () => ({
-        contents: `export const config = ${literal(config)};`,
-        loader: 'js',
-      }));
-    },
-  };
-}
-
 /**
  * Compiles one handler into one CommonJS file for Lambda's Node.js runtimes, everything in it but the AWS SDK, which the
  * runtime brings (AWS Lambda Developer Guide, "Runtime-included SDK versions"). It is CommonJS because only `require` looks
@@ -73,7 +62,11 @@ function bakedConfig(config: object): Plugin {
  */
 export async function compileLambda(plan: LambdaPlan): Promise<string> {
   const result = await build({
-    entryPoints: [join(root, plan.entry)],
+    stdin: {
+      contents: `import { ${plan.factory} } from './${plan.module}';
+        export const handler = ${plan.factory}(${literal(plan.config)});`,
+      resolveDir: root,
+    },
     bundle: true,
     write: false,
     platform: 'node',
@@ -86,7 +79,6 @@ export async function compileLambda(plan: LambdaPlan): Promise<string> {
     charset: 'utf8',
     external: ['@aws-sdk/*', '@smithy/*'],
     define: allFeatures(),
-    plugins: [bakedConfig(plan.config)],
     tsconfig: join(root, 'tsconfig.json'),
     logLevel: 'silent',
   });
@@ -107,8 +99,16 @@ export function lambdaProblems(plan: Pick<LambdaPlan, 'event'>, code: string, zi
   return [
     ...(bytes > LAMBDA_BUNDLE_BYTES ? [`the bundle has ${bytes} bytes, over our ${LAMBDA_BUNDLE_BYTES}`] : []),
     ...(zipBytes > limit ? [`the package has ${zipBytes} bytes, over ${limit} for ${plan.event}`] : []),
-    ...(/\bprocess\.env\b/.test(code) ? ['it reads environment variables, which Lambda@Edge does not have'] : []),
+    ...environmentOf(code).map((name) => `it reads the environment variable ${name}, which Lambda@Edge does not have`),
   ];
+}
+
+/** Environment variables that code reads and Lambda@Edge does not give: reserved ones are there, others cannot be set. */
+function environmentOf(code: string): string[] {
+  const names = [...code.matchAll(/\bprocess\.env\b(?:\.(\w+)|\["(\w+)"\])?/g)].map(
+    (match) => match[1] ?? match[2] ?? '?',
+  );
+  return [...new Set(names)].filter((name) => name !== 'AWS_REGION');
 }
 
 /** Builds handlers into `<output>/<name>/index.js` and `<output>/<name>.zip`. */
