@@ -86,3 +86,28 @@ describe('portcullis build', () => {
     expect(error).toContain('mode: expected one of');
   });
 });
+
+describe('with a section lambda', () => {
+  const key = {
+    kty: 'EC',
+    crv: 'P-256',
+    kid: 'cms',
+    x: '04N0xi21hshyvBp7I167sbE_bXqyqkAPfefdklMO7wY',
+    y: 'UI8exy-C06a7DUnjIdENkxeFtHM4-l_41LqEw9nVgmw',
+  };
+
+  test('portcullis build puts the packages beside the functions, and says how large they are', async () => {
+    const lambda = { keys: [{ kind: 'jwks', jwks: { keys: [key] } }], guard: {} };
+    const { exitCode, out } = await build({ ...lean, lambda }, '--no-profiles');
+    const { lambdas } = JSON.parse(out) as { lambdas: { name: string; zip: string; zipBytes: number }[] };
+    expect([exitCode, lambdas.map(({ name }) => name)]).toEqual([0, ['guard']]);
+    expect(readFileSync(join(folder, 'functions/lambda/guard.zip'))).toHaveLength(lambdas[0]?.zipBytes ?? 0);
+  });
+
+  test('portcullis build says what is wrong with its keys', async () => {
+    const lambda = { keys: [{ kind: 'jwks', jwks: { key } }], guard: {} };
+    const { exitCode, error } = await build({ ...lean, lambda }, '--no-profiles');
+    expect([exitCode, JSON.parse(error)]).toMatchObject([1, { error: { code: 'invalid_config' } }]);
+    expect(error).toContain('JWK set');
+  });
+});
