@@ -3,7 +3,8 @@ import { type Dialect, literal, trino } from './dialect.js';
 import type { LogField } from './fields.js';
 import { fieldNames } from './fields.js';
 import { placeExpression } from './addresses.js';
-import { accountsOf, expected, featuresOf, gathered, notable, piecesAtOnce, placedColumns } from './query.js';
+import { columnName, featureNames } from './features.js';
+import { expected, featuresOf, gathered, notable, piecesAtOnce, placedColumns, settled } from './query.js';
 import { type FieldExpressions, requestColumns, requestRows, tokenFacts } from './requests.js';
 
 /** A table of access logs in the lake. */
@@ -149,10 +150,59 @@ function checked({ from, to }: Stretch): Stretch {
   return { from, to };
 }
 
+/** Most places of a session and window that leave the query; the rest is told as a sum. */
+export const placesTold = 40;
+
+const served = "kind = 'activity' and served > 0";
+const timed = "kind = 'position' and media_ms > 0";
+const whereabouts = { place: 'places', asn: 'asns', country: 'countries', edge: 'edges' } as const;
+const whereaboutNames = Object.keys(whereabouts) as (keyof typeof whereabouts)[];
+
+/** Beside the features: the account, where most of the session's media went, and the addresses that took it. */
+const beside: readonly string[] = [
+  'max(subject) as subject',
+  ...whereaboutNames.map((name) => `max_by(${name}, media) filter (where ${served}) as main_${name}`),
+  `min(first_at) filter (where ${served}) as served_from`,
+  `max(last_at) filter (where ${served}) as served_until`,
+  `coalesce(sum(media_ms) filter (where ${timed}), 0) as told_ms`,
+  `count(*) filter (where ${timed}) as told_positions`,
+  `array_join(slice(array_agg(address || ' ' || coalesce(cast(asn as varchar), '-') || ' ' || cast(hosting as varchar) || ' ' || ` +
+    `cast(media as varchar) order by media desc, address) filter (where kind = 'activity'), 1, ${placesTold}), ',') as place_list`,
+];
+
 /**
- * The feature query for Athena (engine version 3): one scan of the partitions that hold the stretch, one row for each
- * session and window in which some signal speaks, and with every row the sessions of the whole stretch
- * (`audience_sessions`), the share of media with CMCD and the mean length of a segment.
+ * What `accountsOf` tells of accounts, by window functions over the features, so that the lake is scanned once: the sessions
+ * of an account that played at once, and their distinct whereabouts, which are ranked and the highest rank taken.
+ */
+function accountColumns(config: DetectionConfig): { marked: string; ranked: string; told: string } {
+  const account = 'partition by subject, case when subject is null then session end, window_start';
+  const whose = (name: string): string => `case when counts = 1 then main_${name} end`;
+  const over = (sql: string): string => `${sql} over (${account})`;
+  const first = over('min(case when counts = 1 then served_from end)');
+  const last = over('max(case when counts = 1 then served_until end)');
+  return {
+    marked: `case when subject is not null and ${settled(config, 'media', 'served_from', 'served_until')} then 1 else 0 end as counts`,
+    ranked: whereaboutNames
+      .map((name) => `dense_rank() over (${account} order by ${whose(name)} nulls last) as rank_${name}`)
+      .join(', '),
+    told: [
+      `${over('sum(counts)')} as account_sessions`,
+      ...whereaboutNames.map((name) => {
+        const rank = `max(case when ${whose(name)} is not null then rank_${name} end)`;
+        return `coalesce(${over(rank)}, 0) as account_${whereabouts[name]}`;
+      }),
+      `${over('sum(case when counts = 1 then served_until - served_from else 0 end)')} / ` +
+        `cast(greatest(${last} - ${first}, 1) as double) as account_concurrency`,
+    ].join(', '),
+  };
+}
+
+/**
+ * The query for Athena (engine version 3): one scan of the partitions that hold the stretch, one row for each session and
+ * window in which some signal speaks, or whose account is watched from many places. Beside the features a row has the
+ * session's account (`subject`), the addresses that took most of its media (`place_list`), what the account's sessions did at
+ * the same time (`account_…`), and the sessions of the whole stretch (`audience_sessions`) with their share of CMCD and the
+ * mean length of a segment.
  *
  * @throws {AthenaQueryError} for a stretch that is empty or longer than two days, or a name that is none.
  */
@@ -163,36 +213,39 @@ export function athenaQuery(
   options: { dialect?: Dialect; every?: boolean } = {},
 ): string {
   const dialect = options.dialect ?? trino;
+  const account = accountColumns(config);
+  const crowded = `account_places > ${config.weights.accountPlaces.from} and media > 0`;
+  const columns = [
+    'session',
+    'window_start',
+    ...featureNames.map(columnName),
+    'subject',
+    'place_list',
+    'account_sessions',
+    ...Object.values(whereabouts).map((name) => `account_${name}`),
+    'account_concurrency',
+    'first_row',
+    'audience_sessions',
+    'audience_cmcd',
+    'audience_media',
+    'audience_segment',
+  ];
   return [
     `with requests as (\n${athenaRequests(config, table, checked(stretch), dialect)}\n),`,
-    `pieces as (\n${piecesAtOnce('requests')}\n),`,
-    `gathered as (\n${gathered(dialect, 'pieces')}\n),`,
+    `pieces as (\n${piecesAtOnce('requests', ['max(subject) as subject'])}\n),`,
+    `gathered as (\n${gathered(dialect, 'pieces', undefined, ['max(subject) as subject'])}\n),`,
     `expected as (\n${expected('gathered')}\n),`,
-    `features as (\n${featuresOf(dialect, config, 'expected')}\n),`,
+    `features as (\n${featuresOf(dialect, config, 'expected', beside)}\n),`,
+    `marked as (select *, ${account.marked} from features),`,
+    `ranked as (select *, ${account.ranked} from marked),`,
+    `accounts as (select *, ${account.told} from ranked),`,
     `audience as (`,
-    `select *, count(*) over () as audience_rows, sum(case when first_row = 1 then 1 else 0 end) over () as audience_sessions,`,
-    `  sum(cmcd_media) over () as audience_cmcd, sum(media) over () as audience_media`,
-    `from (select *, row_number() over (partition by session order by window_start) as first_row from features) numbered`,
+    `select *, sum(case when first_row = 1 then 1 else 0 end) over () as audience_sessions,`,
+    `  sum(cmcd_media) over () as audience_cmcd, sum(media) over () as audience_media,`,
+    `  cast(sum(told_ms) over () as double) / nullif(1000 * sum(told_positions) over (), 0) as audience_segment`,
+    `from (select *, row_number() over (partition by session order by window_start) as first_row from accounts) numbered`,
     `)`,
-    `select * from audience${options.every ? '' : ` where ${notable(config)}`}`,
+    `select ${columns.join(', ')} from audience${options.every ? '' : ` where ${notable(config, `coalesce(audience_segment, ${config.segmentSeconds}e0)`)}\n  or ${crowded}`}`,
     `order by window_start, session`,
-  ].join('\n');
-}
-
-/** Accounts that are watched from many places at once: a second scan of the same partitions, for an own schedule. */
-export function athenaAccountQuery(
-  config: DetectionConfig,
-  table: LogTable,
-  stretch: Stretch,
-  dialect: Dialect = trino,
-): string {
-  return [
-    `with requests as (\n${athenaRequests(config, table, checked(stretch), dialect)}\n),`,
-    'activity as (',
-    'select subject, session, window_start, place, asn, country, edge, count(*) filter (where status < 400) as served,',
-    '  count(*) filter (where status < 400 and media = 1) as media, min(seen_at) as first_at, max(seen_at) as last_at',
-    'from requests where subject is not null group by subject, session, window_start, place, asn, country, edge',
-    ')',
-    accountsOf('activity', config),
   ].join('\n');
 }

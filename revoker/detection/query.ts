@@ -154,16 +154,16 @@ function nothing(dialect: Dialect, type: string): string {
 
 /**
  * All three kinds in one pass over the requests, by grouping sets: Athena bills what it scans, and a table named three
- * times in one statement is scanned three times.
+ * times in one statement is scanned three times. `more` are further measures, for all kinds.
  */
-export function piecesAtOnce(requests: string): string {
+export function piecesAtOnce(requests: string, more: readonly string[] = []): string {
   const sets = (['activity', 'position', 'moment'] as const).map(
     (kind) => `(${keysOf[kind].join(', ')}, wanted_${kind})`,
   );
   const kind =
     "case when grouping(address) = 0 then 'activity' when grouping(position) = 0 then 'position' else 'moment' end as kind";
   return [
-    `select ${[kind, ...keys, ...measures.map((measure) => `${measure.sql} as ${measure.name}`)].join(',\n  ')}`,
+    `select ${[kind, ...keys, ...measures.map((measure) => `${measure.sql} as ${measure.name}`), ...more].join(',\n  ')}`,
     `from (`,
     `  select *, 1 as wanted_activity, case when ${placedMedia} then 1 else 0 end as wanted_position,`,
     `    case when ${placedMedia} then 1 else 0 end as wanted_moment`,
@@ -177,9 +177,9 @@ export function piecesAtOnce(requests: string): string {
 /**
  * Pieces of several networks put together: one row a place of activity, a position, a moment. The engines' common core.
  * With `kind`, only the pieces of that kind, grouped by the keys that it has: an engine that holds the kinds apart need
- * not group by columns that are all NULL.
+ * not group by columns that are all NULL. `more` are further aggregates.
  */
-export function gathered(dialect: Dialect, pieces: string, kind?: Kind): string {
+export function gathered(dialect: Dialect, pieces: string, kind?: Kind, more: readonly string[] = []): string {
   const all = keys.filter((key) => key !== 'place');
   const group = kind === undefined ? all : all.filter((key) => keysOf[kind].includes(key));
   const sums = [
@@ -205,7 +205,7 @@ export function gathered(dialect: Dialect, pieces: string, kind?: Kind): string 
     `  min(players_low) as players_low, max(players_high) as players_high,`,
     `  min(countries_low) as countries_low, max(countries_high) as countries_high,`,
     `  min(contents_low) as contents_low, max(contents_high) as contents_high,`,
-    `  min(playhead) as playhead_low, max(playhead) as playhead_high`,
+    `  ${['min(playhead) as playhead_low', 'max(playhead) as playhead_high', ...more].join(', ')}`,
     `from ${pieces}${kind === undefined ? '' : ` where kind = ${literalKind(kind)}`}`,
     `group by ${[...(kind === undefined ? ['kind'] : []), ...group].join(', ')}`,
   ].join('\n');
@@ -258,9 +258,17 @@ export function expected(
   );
 }
 
-/** The features of each session and window, from gathered pieces. The engines' common core. */
-export function featuresOf(dialect: Dialect, config: DetectionConfig, gatheredPieces: string): string {
-  const columns = features.map((feature) => `${feature.sql(dialect, config)} as ${columnName(feature.name)}`);
+/** The features of each session and window, from gathered pieces. The engines' common core. `more` are further aggregates. */
+export function featuresOf(
+  dialect: Dialect,
+  config: DetectionConfig,
+  gatheredPieces: string,
+  more: readonly string[] = [],
+): string {
+  const columns = [
+    ...features.map((feature) => `${feature.sql(dialect, config)} as ${columnName(feature.name)}`),
+    ...more,
+  ];
   return [
     `select session, window_start,`,
     `  ${columns.join(',\n  ')}`,
@@ -271,9 +279,9 @@ export function featuresOf(dialect: Dialect, config: DetectionConfig, gatheredPi
 
 /**
  * Rows in which some signal speaks at all: the others cannot reach any score, and need not leave the engine. Each test is
- * the lowest value from which the weight of the same name gives points.
+ * the lowest value from which the weight of the same name gives points. `segmentSeconds`: a number, or SQL that gives one.
  */
-export function notable(config: DetectionConfig, segmentSeconds: number = config.segmentSeconds): string {
+export function notable(config: DetectionConfig, segmentSeconds: number | string = config.segmentSeconds): string {
   const { weights } = config;
   const mediaSeconds = `(media_milliseconds / 1000.0 + case when media_milliseconds = 0 then timed_positions * ${segmentSeconds} else 0 end)`;
   const tests = [
@@ -344,6 +352,12 @@ export function placedColumns(dialect: Dialect, config: DetectionConfig): string
 /** A session counts for its account in a window when it played this long, in seconds. */
 const settledSeconds = 60;
 
+/** Whether a session counts for its account, from its media and its first and last request in a window. */
+export function settled(config: DetectionConfig, media: string, first: string, last: string): string {
+  const seconds = Math.min(settledSeconds, config.windowSeconds / 2);
+  return `${media} >= ${Math.ceil(config.evidence.media / 2)} and ${last} - ${first} >= ${seconds}`;
+}
+
 /**
  * What the sessions of one account do at the same time, from activity pieces that carry a `subject`: each session is put
  * where most of its media went. `concurrency` is how many played at once on average.
@@ -357,7 +371,7 @@ export function accountsOf(pieces: string, config: DetectionConfig): string {
     '  select subject, session, window_start, max_by(place, media) as place, max_by(asn, media) as asn, max_by(country, media) as country,',
     '    max_by(edge, media) as edge, sum(media) as media, min(first_at) as first_at, max(last_at) as last_at',
     `  from ${pieces} where subject is not null and served > 0 group by subject, session, window_start`,
-    `) settled where media >= ${Math.ceil(config.evidence.media / 2)} and last_at - first_at >= ${Math.min(settledSeconds, config.windowSeconds / 2)}`,
+    `) settled where ${settled(config, 'media', 'first_at', 'last_at')}`,
     `group by subject, window_start having count(distinct place) > ${config.weights.accountPlaces.from}`,
   ].join('\n');
 }

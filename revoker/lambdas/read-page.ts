@@ -26,6 +26,9 @@ export interface ReadPageOptions {
   readonly rows?: number;
 }
 
+/** A page names addresses and accounts: it goes once no execution can want it any more, which takes 30 hours at most. */
+const pageDays = 2;
+
 const valuesOf = (row: Row): (string | null)[] => (row.Data ?? []).map((cell) => cell.VarCharValue ?? null);
 
 /** Reads one page of the query's result and keeps what is worth a second look. */
@@ -45,7 +48,7 @@ export function readPage(options: ReadPageOptions): Handler<unknown, ReadPageAns
     const read = options.judge.read(
       rows.map((row) => Object.fromEntries(valuesOf(row).map((value, i) => [columns[i] ?? `column${i}`, value]))),
     );
-    await options.runs.put(run, part.page(page.number), read satisfies RunPage);
+    await options.runs.put(run, part.page(page.number), read satisfies RunPage, pageDays);
     scope.count('sessionsSeen', read.sessions);
     scope.count('candidates', read.candidates.length);
     return { number: page.number + 1, nextToken: result.NextToken ?? null };

@@ -9,8 +9,8 @@ import { DynamoDBDocumentClient, GetCommand, PutCommand } from '@aws-sdk/lib-dyn
  */
 export interface RunStore {
   get<Value>(run: string, part: string): Promise<Value | undefined>;
-  /** Writes a part, over an earlier value. */
-  put(run: string, part: string, value: unknown): Promise<void>;
+  /** Writes a part, over an earlier value. `days`: how long it is kept; default: as long as the run. */
+  put(run: string, part: string, value: unknown, days?: number): Promise<void>;
   /** Writes a part unless there is one; returns what stands. */
   putOnce<Value>(run: string, part: string, value: Value): Promise<Value>;
 }
@@ -28,11 +28,11 @@ export function dynamoRunStore(options: {
   const documents = DynamoDBDocumentClient.from(options.client);
   const now = options.now ?? Date.now;
   const TableName = options.table;
-  const item = (run: string, part: string, value: unknown): Record<string, unknown> => ({
+  const item = (run: string, part: string, value: unknown, days = keptDays): Record<string, unknown> => ({
     pk: `RUN#${run}`,
     sk: part,
     value: gzipSync(JSON.stringify(value)),
-    ttl: Math.floor(now() / 1000) + keptDays * 86_400,
+    ttl: Math.floor(now() / 1000) + days * 86_400,
   });
   const store: RunStore = {
     async get<Value>(run: string, part: string) {
@@ -40,8 +40,8 @@ export function dynamoRunStore(options: {
       const { Item } = await documents.send(new GetCommand({ TableName, Key, ConsistentRead: true }));
       return Item ? (JSON.parse(gunzipSync(Item['value'] as Uint8Array).toString()) as Value) : undefined;
     },
-    async put(run, part, value) {
-      await documents.send(new PutCommand({ TableName, Item: item(run, part, value) }));
+    async put(run, part, value, days) {
+      await documents.send(new PutCommand({ TableName, Item: item(run, part, value, days) }));
     },
     async putOnce<Value>(run: string, part: string, value: Value) {
       try {

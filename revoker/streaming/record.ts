@@ -4,6 +4,7 @@ import { addressToHex, rangeOfNetwork } from '../detection/addresses.js';
 import type { DetectionConfig, LogPlacement } from '../detection/config.js';
 import { mapFields, missingFields } from '../detection/fields.js';
 import type { SessionKind } from '../detection/features.js';
+import { placeOf } from '../detection/place.js';
 import { sessionOfToken } from '../detection/token-session.js';
 
 /** One media request of a real-time log, without its token. */
@@ -49,7 +50,6 @@ export function recordReader(
   const found = mapFields(fields);
   const index = Object.fromEntries(Object.entries(found).map(([field, column]) => [field, fields.indexOf(column)]));
   const hosting = new Set(config.hostingAsns);
-  const relays = new Set(config.allow.relayAsns);
   const tools = new Set(config.tools.map((tool) => tool.toLowerCase()));
   const allowedNetworks = config.allow.networks.map(rangeOfNetwork).filter((range) => range !== undefined);
   const allowedSubjects = new Set(config.allow.subjects);
@@ -70,7 +70,8 @@ export function recordReader(
     const at = Math.floor(Number(value('timestamp') ?? NaN));
     const status = Number(value('status') ?? NaN);
     const path = value('path');
-    const hex = addressToHex(value('address') ?? '');
+    const address = value('address') ?? '';
+    const hex = addressToHex(address);
     if (!Number.isFinite(at) || at <= 0) throw new PoisonRecord('no time');
     if (at > now + config.clockSkewSeconds) throw new PoisonRecord('a time in the future');
     if (!Number.isInteger(status)) throw new PoisonRecord('no status');
@@ -100,12 +101,7 @@ export function recordReader(
       session,
       sessionKind,
       at,
-      place:
-        asn !== undefined && relays.has(asn)
-          ? `AS${asn}`
-          : hex.startsWith('00000000000000000000FFFF')
-            ? hex.slice(0, 30)
-            : hex.slice(0, 14),
+      place: placeOf(address, asn, config) as string,
       asn,
       country: country !== undefined && /^[A-Za-z]{2}$/.test(country) ? country.toUpperCase() : undefined,
       content: shortHash(

@@ -1,52 +1,26 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { TrinoSQL } from 'dt-sql-parser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { athenaAccountQuery, athenaQuery, partitionCondition } from '../../revoker/detection/athena.js';
+import { athenaQuery, partitionCondition, placesTold } from '../../revoker/detection/athena.js';
 import { parseDetectionConfig } from '../../revoker/detection/config.js';
-import { type Dialect, duckdb, trino } from '../../revoker/detection/dialect.js';
 import { readLogs } from '../../revoker/detection/duckdb.js';
-import { columnName, featureNames, readFeatureRow } from '../../revoker/detection/features.js';
+import { columnName, featureNames, readFeatureRow, readSession } from '../../revoker/detection/features.js';
+import { detect } from '../../revoker/detection/run.js';
 import { findLogs } from '../../revoker/detection/sources.js';
+import { accountsOfRows, placesOfRows, workflowJudge } from '../../revoker/detection/workflow.js';
 import { simulate, writeSimulation } from '../../revoker/simulate/index.js';
+import { type Lake, openLake, trinoForDuckdb } from './trino-on-duckdb.js';
 
 const config = parseDetectionConfig();
 const table = { database: 'logs', table: 'cloudfront' };
 const stretch = { from: 1_781_461_800, to: 1_781_461_800 + 900 };
 
-/** Trino's functions under their names, made of DuckDB's, so that the text for Athena runs on DuckDB. */
-const trinoOnDuckdb = [
-  'create macro to_utf8(x) as x',
-  'create macro xxhash64(x) as x',
-  'create macro from_big_endian_64(x) as (hash(x) // 2)::bigint',
-  "create macro from_base64url(x) as from_base64(rpad(replace(replace(x, '-', '+'), '_', '/'), ((length(x) + 3) // 4 * 4)::integer, '='))",
-  'create macro to_hex(x) as hex(x)',
-  'create macro from_utf8(x) as decode(x)',
-  "create macro from_base(x, b) as cast('0x' || x as bigint)",
-  'create macro json_extract_scalar(x, p) as json_extract_string(x, p)',
-  'create macro element_at(l, i) as l[i]',
-  'create macro to_unixtime(x) as epoch(x)',
-  'create macro array_sort(l) as list_sort(l)',
-  'create macro array_join(l, s) as array_to_string(l, s)',
-];
-
-/**
- * What cannot be had by name: an address type, integer division, and a sample-free second minimum. These three are the
- * expressions in which the texts differ beyond function names.
- */
-const trinoForDuckdb: Dialect = {
-  ...trino,
-  addressHex: duckdb.addressHex,
-  quotient: duckdb.quotient,
-  fingerprint: duckdb.fingerprint,
-};
-
 describe('the text for Athena', () => {
   it.each([
     ['features', athenaQuery(config, table, stretch)],
-    ['accounts', athenaAccountQuery(config, table, stretch)],
+    ['every row', athenaQuery(config, table, stretch, { every: true })],
     [
       'features with every placement and public paths',
       athenaQuery(
@@ -103,36 +77,27 @@ describe('the text for Athena', () => {
 
 describe('both texts on the same log', () => {
   let folder: string;
-  let instance: DuckDBInstance;
-  let connection: DuckDBConnection;
+  let lake: Lake;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'portcullis-athena-'));
-    await writeSimulation(simulate({ seed: 11, viewers: 150, minutes: 6, abuserShare: 0.04 }), {
+    // Accounts that are passed on among them.
+    await writeSimulation(simulate({ seed: 11, viewers: 150, minutes: 6, abuserShare: 0.04, jwtShare: 0.5 }), {
       format: 'parquet',
       folder: join(folder, 'logs'),
     });
-    instance = await DuckDBInstance.create(':memory:');
-    connection = await instance.connect();
-    await connection.run('create schema logs');
-    for (const macro of trinoOnDuckdb) await connection.run(macro);
-    const parts = "'2026' as year, '06' as month, '14' as day, '18' as hour";
-    await connection.run(
-      `create table logs.cloudfront as select *, ${parts} from read_parquet('${join(folder, 'logs')}/*.parquet')`,
-    );
+    lake = await openLake(join(folder, 'logs'));
   });
 
   afterAll(async () => {
-    connection.closeSync();
-    instance.closeSync();
+    lake.close();
     await rm(folder, { recursive: true, force: true });
   });
 
   it('come to the same features, row by row', async () => {
     const open = parseDetectionConfig({ hostingAsns: config.hostingAsns });
     const text = athenaQuery(open, table, stretch, { dialect: trinoForDuckdb, every: true });
-    const answer = await connection.runAndReadAll(text);
-    const ofTrino = answer.getRowObjectsJson().map((row) => readFeatureRow(row));
+    const ofTrino = (await lake.ask(text)).map((row) => readFeatureRow(row));
     const database = await readLogs(await findLogs([join(folder, 'logs')]), {
       config: open,
       now: stretch.to,
@@ -151,6 +116,67 @@ describe('both texts on the same log', () => {
         }))
         .sort((a, b) => a.windowStart - b.windowStart || (a.session < b.session ? -1 : 1));
     expect(measured(ofTrino)).toEqual(measured(ofDuckdb));
+  });
+
+  const answers = new Map<boolean, Promise<Record<string, string | null>[]>>();
+  /** The rows that Athena would answer, as text by column. */
+  function answered(every: boolean): Promise<Record<string, string | null>[]> {
+    const text = athenaQuery(config, table, stretch, { dialect: trinoForDuckdb, every });
+    const answer = answers.get(every) ?? lake.ask(text);
+    answers.set(every, answer);
+    return answer;
+  }
+
+  it('come to the same accounts, watched from the same number of places by the same sessions', async () => {
+    const database = await readLogs(await findLogs([join(folder, 'logs')]), { config, now: stretch.to });
+    const ofDuckdb = await database.accounts();
+    await database.close();
+    expect(ofDuckdb.length).toBeGreaterThan(0);
+    const inOrder = (accounts: typeof ofDuckdb) =>
+      accounts
+        .map((account) => ({ ...account, concurrency: Math.round(account.concurrency * 1e6) / 1e6 }))
+        .sort((a, b) => a.windowStart - b.windowStart || (a.subject < b.subject ? -1 : 1));
+    expect(inOrder(accountsOfRows(await answered(false), config))).toEqual(inOrder(ofDuckdb));
+    expect(inOrder(accountsOfRows(await answered(true), config))).toEqual(inOrder(ofDuckdb));
+  });
+
+  it('come to the same places of every session: address, network, system, hosting, media', async () => {
+    const rows = await answered(true);
+    const texts = [...new Set(rows.map((row) => String(row['session'])))];
+    const database = await readLogs(await findLogs([join(folder, 'logs')]), { config, now: stretch.to });
+    const ofDuckdb = await database.places(texts);
+    await database.close();
+    const ofTrino = placesOfRows(rows, config);
+    let whole = 0;
+    for (const text of texts) {
+      const told = ofTrino.get(readSession(text).session) ?? [];
+      const known = ofDuckdb.get(text) ?? [];
+      const shape = (places: typeof told) =>
+        places
+          .map(({ address, place, asn, hosting, media }) => ({ address, place, asn, hosting, media }))
+          .sort((a, b) => (a.address < b.address ? -1 : 1));
+      const sum = (places: typeof told): number => places.reduce((total, { media }) => total + media, 0);
+      expect(sum(told), text).toBe(sum(known));
+      if (told.some(({ address }) => address === '')) continue;
+      whole++;
+      expect(shape(told), text).toEqual(shape(known));
+    }
+    expect(whole).toBeGreaterThan(texts.length * 0.9);
+    expect(rows.every((row) => String(row['place_list']).split(',').length <= placesTold)).toBe(true);
+  });
+
+  it('lead to the same decisions about accounts and addresses', async () => {
+    const logs = [join(folder, 'logs')];
+    const { plan } = await detect({ logs, config, now: stretch.to });
+    const judge = workflowJudge(config, table);
+    const { candidates, sessions } = judge.read(await answered(false));
+    const decided = judge.decide(candidates, { sessions, window: stretch, at: stretch.to });
+    const acts = (requests: readonly { scope: string; id: string }[]): string[] =>
+      requests.map(({ scope, id }) => `${scope} ${id}`).sort();
+    const ofDuckdb = [...plan.ready, ...plan.held].map(({ request }) => request);
+    const ofTrino = [...decided.ready, ...decided.held.map(({ request }) => request)];
+    expect(new Set(ofDuckdb.map(({ scope }) => scope))).toEqual(new Set(['session', 'subject', 'network']));
+    expect(acts(ofTrino)).toEqual(acts(ofDuckdb));
   });
 
   it('name every feature in the same order', () => {
