@@ -89,7 +89,7 @@ export const readCbor = (depth: number): CborValue => {
     return text;
   }
   // Only lists and maps hold `argument` items; a tag's number is no count.
-  must((initial > 191 || (count += argument) < MAX_ITEMS) && depth < MAX_DEPTH);
+  must((count += (initial > 191 || argument) as number) < MAX_ITEMS && depth < MAX_DEPTH);
   if (initial < 160) {
     const list: CborValue[] = [];
     while (argument--) list.push(readCbor(depth + 1));

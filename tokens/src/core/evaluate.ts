@@ -99,9 +99,11 @@ const none = (values: CborValue, test: (value: CborValue) => unknown): boolean =
   return !(values as CborValue[]).filter(test).length;
 };
 
-/** The same for one text or a list of them. */
+/** The same for a list of texts; or one text alone in `aud` and `geohash`, which are older than the standard's own. */
 const noText = (value: CborValue, test: (value: string) => unknown): boolean =>
-  none(isText(value) ? [value] : value, (entry) => test(text(entry)));
+  none(isText(value) && label < (FEATURES.geohash ? claim.CATREPLAY : claim.CNF) ? [value] : value, (entry) =>
+    test(text(entry)),
+  );
 
 /** Whether a match of some entry of a map does not hold. */
 const anyFails = (map: CborValue, subject: (key: string) => string | undefined): boolean =>
@@ -220,7 +222,7 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
       if (FEATURES.catu) return anyFails(value, component) && 'uri_mismatch';
       break;
     case claim.CATM:
-      if (FEATURES.catm) return none(value, (method) => text(method) === facts.http.method) && 'method_mismatch';
+      if (FEATURES.catm) return noText(value, (method) => method === facts.http.method) && 'method_mismatch';
       break;
     case claim.CATNIP:
       if (FEATURES.catnip) return none(value, inNetwork) && 'network_mismatch';
@@ -229,8 +231,7 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
       if (FEATURES.catgeoiso3166) {
         const country = viewer('country');
         return (
-          none(value, (entry) => {
-            const code = text(entry);
+          noText(value, (code) => {
             must((!FEATURES.countryCodes || isAssigned(code)) && COUNTRY.test(code));
             return has(
               [

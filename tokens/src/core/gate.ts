@@ -233,7 +233,7 @@ export async function decide(
         if (FEATURES.encrypted) attempt.encrypted = !!opened;
         const token = (attempt.token = parseToken(opened || attempt.found.text));
         const claims = token.claims;
-        must(isText(token.kid) && token.kid.length <= MAX_KID_LENGTH);
+        must((!FEATURES.rare || isText(token.kid)) && token.kid.length <= MAX_KID_LENGTH);
         stage = 'store_error';
         const json = await host.read('k:' + token.kid);
         if (json === undefined && !(FEATURES.startPath && start && policy.startUnknown)) throw 'unknown_key';
