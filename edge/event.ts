@@ -73,8 +73,10 @@ export interface LambdaEvent {
 /** What a viewer-request or origin-request handler gives back: the request to go on with, or the answer. */
 export type LambdaResult = LambdaRequest | LambdaResponse;
 
-/** Names that no header of a viewer may come under: CloudFront's own, which viewer-request does not have yet. */
+/** CloudFront's own headers, which viewer-request does not have yet: what comes under their names is typed. */
 const CLOUDFRONT = 'cloudfront-';
+/** What our functions say to each other, each in its own way; whatever else comes under these names is typed, too. */
+const OURS = 'x-portcullis-';
 
 /** Adds a value as CloudFront Functions events have it: the first by itself, all of them where there are several. */
 const add = (into: Record<string, EventValue>, name: string, value: string): void => {
@@ -106,7 +108,7 @@ export function toEventRequest(request: LambdaRequest, options: ConversionOption
   const querystring = byName();
   const untrusted = options.eventType === 'viewer-request';
   for (const name in request.headers) {
-    if (untrusted && name.startsWith(CLOUDFRONT)) continue;
+    if (name.startsWith(OURS) || (untrusted && name.startsWith(CLOUDFRONT))) continue;
     const lines = request.headers[name] as LambdaHeader[];
     if (name !== 'cookie') for (const line of lines) add(headers, name, line.value);
     else {

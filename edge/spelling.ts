@@ -1,14 +1,19 @@
+import type { Reason } from '@portcullis/tokens/core/reasons';
+
 /** Last characters of a base64url text that hold no unused bits, by its length modulo 4 (RFC 4648 3.5). */
 const LAST = ['', '', 'AQgw', 'AEIMQUYcgkosw048'];
 
 /**
- * Whether a token, whose characters are looked at elsewhere, is spelled in the one way that its bytes have in base64url.
- * The last character of a part can hold bits that no decoder looks at; a token that differs in these alone would be the
- * same and not the same, to whoever compares. Padding at the end is allowed (CTA-5007-B 4.3.1.1), and escaped in a query.
+ * Why a token, whose characters are looked at elsewhere, is not spelled in the one way that its bytes have in base64url;
+ * undefined where it is. The last character of a part can hold bits that no decoder looks at: a token that differs in
+ * these alone would be the same and not the same, to whoever compares. Padding at the end is allowed (CTA-5007-B 4.3.1.1),
+ * and escaped in a query.
  */
-export function isSpelledRight(token: string): boolean {
-  const text = token.replace(/(=|%3d){1,2}$/i, '');
-  return text.includes('.') ? text.split('.').every(isCanonical) : isCanonical(text);
+export function misspelling(token: string): Extract<Reason, 'malformed_token' | 'bad_signature'> | undefined {
+  const parts = token.replace(/(=|%3d){1,2}$/i, '').split('.');
+  const wrong = parts.findIndex((part) => !isCanonical(part));
+  if (wrong < 0) return undefined;
+  return parts.length === 3 && wrong === 2 ? 'bad_signature' : 'malformed_token';
 }
 
 function isCanonical(text: string): boolean {

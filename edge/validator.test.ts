@@ -147,6 +147,28 @@ describe('the algorithms of Lambda@Edge', () => {
   });
 });
 
+describe('a token', () => {
+  it('has one spelling: bits that no decoder looks at are zero', async () => {
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+    const last = (text: string): string =>
+      text.slice(0, -1) + (alphabet[alphabet.indexOf(text[text.length - 1] as string) + 1] as string);
+    const key = { alg: 'ES256', kid: 'ES256', privateKey: keyOf('ES256') } as const;
+    const token = await signJwt(claims, key);
+    const [head, body, signature] = token.split('.') as [string, string, string];
+    expect(Buffer.from(last(signature), 'base64url')).toEqual(Buffer.from(signature, 'base64url'));
+    const reasonFor = async (text: string): Promise<string> =>
+      (await validate(lambdaRequest({ query: `CAT=${text}` }), context)).reason;
+    expect(await reasonFor(token)).toBe('');
+    expect(await reasonFor(`${head}.${body}.${last(signature)}`)).toBe('bad_signature');
+    for (let padding = 0; padding < 3; padding++) {
+      const cat = await signCat({ ...claims, sub: 'x'.repeat(padding) }, key);
+      expect(await reasonFor(cat)).toBe('');
+      expect(await reasonFor(`${cat}${'='.repeat((4 - (cat.length % 4)) % 4)}`)).toBe('');
+      if (cat.length % 4 > 0) expect(await reasonFor(last(cat))).toBe('malformed_token');
+    }
+  });
+});
+
 describe('the verdict', () => {
   it('is the first good token’s, whatever stands before it', async () => {
     const good = await signCat(claims, { alg: 'ES256', kid: 'ES256', privateKey: keyOf('ES256') });
@@ -285,10 +307,10 @@ describe('on viewer-request', () => {
     },
   );
 
-  it('forwards none of those headers', async () => {
+  it('forwards neither those headers nor what our functions say to each other', async () => {
     const token = await signCat(claims, { alg: 'ES256', kid: 'ES256', privateKey: keyOf('ES256') });
     const verdict = await alone(
-      lambdaRequest({ query: `CAT=${token}`, headers: { ...typed, Accept: '*/*' } }),
+      lambdaRequest({ query: `CAT=${token}`, headers: { ...typed, Accept: '*/*', 'X-Portcullis-Start': 'x' } }),
       context,
     );
     expect(Object.keys(requestOf(verdict).headers)).toEqual(['host', 'accept']);

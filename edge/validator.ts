@@ -1,5 +1,4 @@
 import { createHash, createHmac } from 'node:crypto';
-import { must } from '@portcullis/tokens/core/basics';
 import { decide, type GatePolicy, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import type { FoundToken } from '@portcullis/tokens/core/placement';
 import type { Reason } from '@portcullis/tokens/core/reasons';
@@ -19,7 +18,7 @@ import {
   type ReplayStore,
 } from './proof.js';
 import { isGenuine, type EdgeKey } from './signature.js';
-import { isSpelledRight } from './spelling.js';
+import { misspelling } from './spelling.js';
 
 /** What a validator is made with: plain values, which the build bakes into the handler. */
 export interface ValidatorConfig {
@@ -121,10 +120,14 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
           key = await keyRing.find(name.slice(2), 'verify');
           return key ? key.record : ports.read?.(name);
         },
-        verify: (record: KeyRecord, token: ParsedToken) =>
-          Promise.resolve(key !== undefined && key.algorithm === record.alg && isGenuine(key, token)),
+        verify: async (_: KeyRecord, token: ParsedToken) => {
+          // A record of the store may be for public keys; the key itself is with a source or nowhere.
+          if (!key) throw 'unsupported_algorithm' satisfies Reason;
+          return isGenuine(key, token);
+        },
         decrypt: (text) => {
-          must(isSpelledRight(text));
+          const wrong = misspelling(text);
+          if (wrong) throw wrong;
           return isEncrypted(text) ? openToken(text, (kid) => keyRing.find(kid, 'decrypt')) : undefined;
         },
         prove: async (attempt) => {

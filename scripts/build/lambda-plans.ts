@@ -6,16 +6,19 @@ import type { GatePolicy } from '@portcullis/tokens/core/gate';
 import type { FunctionsConfig } from '../config/functions-config.js';
 import type { PortcullisConfig } from '../config/schema.js';
 import type { LambdaEventName, LambdaPlan } from './lambda.js';
-import { functionPlan } from './plan.js';
+import { functionPlan, type FunctionPlan } from './plan.js';
 import { startSettings } from './start-settings.js';
 
-/** The evaluator's policy and the answers of Lambda@Edge: what the viewer functions have, with every claim understood. */
-export function edgePolicy(config: FunctionsConfig): {
+/** What of the viewer functions' settings holds at Lambda@Edge, too. */
+export interface EdgeSettings {
   readonly policy: GatePolicy;
   readonly settings: AnswerSettings;
+  /** The share of admitted requests that are logged. */
   readonly sample: number;
-} {
-  const { build, features } = functionPlan(config);
+}
+
+/** The evaluator's policy and the answers as a plan has them for the viewer functions. */
+export function edgeSettings({ build, features }: FunctionPlan): EdgeSettings {
   const { pathBefore, pathKeep, ...policy } = build.policy;
   const { sample, status, reasonHeader, exposed, corsOrigins, corsCredentials, preflight, retryAfter } = build.settings;
   return {
@@ -23,8 +26,6 @@ export function edgePolicy(config: FunctionsConfig): {
       ...policy,
       // A function with a single place for path tokens has it in other words.
       path: policy.path ?? (pathBefore === undefined ? undefined : [{ before: pathBefore, keep: pathKeep ?? '' }]),
-      contentId: config.contentId === undefined ? undefined : new RegExp(config.contentId),
-      blackoutMode: config.blackoutMode,
     },
     settings: {
       status,
@@ -38,6 +39,13 @@ export function edgePolicy(config: FunctionsConfig): {
     },
     sample,
   };
+}
+
+/** The same from a configuration, with everything understood that the functions leave out for their size. */
+function edgePolicy(config: FunctionsConfig): EdgeSettings {
+  const { policy, ...rest } = edgeSettings(functionPlan(config));
+  const contentId = config.contentId === undefined ? undefined : new RegExp(config.contentId);
+  return { ...rest, policy: { ...policy, contentId, blackoutMode: config.blackoutMode } };
 }
 
 /** What a guard needs besides what the functions have. */
@@ -79,5 +87,13 @@ export function lambdaPlans(config: PortcullisConfig): LambdaPlan[] {
     const { event } = lambda.guard;
     plans.push(guardPlan(config, { event, keys: lambda.keys, hosts: lambda.hosts, proof: lambda.proof }));
   }
+  if (lambda.originSecret)
+    plans.push({
+      name: 'origin-secret',
+      event: 'origin-request',
+      module: 'edge/handlers/origin-secret.ts',
+      factory: 'originSecretHandler',
+      config: lambda.originSecret,
+    });
   return plans;
 }

@@ -6,7 +6,7 @@ import { CborWriter } from '@portcullis/tokens/cbor/writer';
 import { encodeCatClaims } from '@portcullis/tokens/claims';
 import { createKeyRing, type KeySource } from '../../edge/keys.js';
 import { isGenuine, isSigned, type EdgeKey } from '../../edge/signature.js';
-import { isSpelledRight } from '../../edge/spelling.js';
+import { misspelling } from '../../edge/spelling.js';
 import { createValidator, type ValidatorPorts } from '../../edge/validator.js';
 import { context, lambdaRequest, validatorConfig } from './requests.js';
 
@@ -98,7 +98,7 @@ function sourceOf(jwk: JsonWebKey): [readonly KeySource[], ValidatorPorts] {
 /** What the handler finds of a JWS, the payload aside, which is no claim set in these vectors. */
 async function isSound(jws: string, jwk: JsonWebKey): Promise<boolean> {
   const parts = jws.split('.');
-  if (!/^[\w-]*\.[\w-]*\.[\w-]*$/.test(jws) || !isSpelledRight(jws)) return false;
+  if (!/^[\w-]*\.[\w-]*\.[\w-]*$/.test(jws) || misspelling(jws)) return false;
   let header: Record<string, unknown>;
   try {
     header = JSON.parse(Buffer.from(parts[0] as string, 'base64url').toString()) as Record<string, unknown>;
