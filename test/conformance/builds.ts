@@ -18,17 +18,16 @@ const everything: FunctionsConfigInput = {
 /** The functions that the cases run in: every feature on, and what the deployer's switches make of it. */
 export const ConfigOf = {
   everything,
-  /** The standard's own bounds moved as the configuration allows. */
+  /** The standard's own bounds moved as the configuration allows, and tokens renewed with a key of the edge's own. */
   lenient: {
     ...everything,
+    renewal: { kid: 'edge' },
     claims: {
       exactNetworks: true,
       onUnknown: { catnip: 'allow', catgeoiso3166: 'allow', geohash: 'allow', catalpn: 'allow' },
     },
   },
   strict: { ...everything, claims: { replay: 'refuse' }, requiredClaims: ['exp', 'catu'] },
-  /** Renewals and made tokens signed with a key of the edge's own. */
-  edgeKey: { ...everything, renewal: { kid: 'edge' } },
   /** Claims that only Lambda@Edge can decide, or nobody, left out and ignored, as the standard lets a recipient. */
   ignoring: {
     ...everything,
@@ -54,7 +53,6 @@ export const nodePolicy: Readonly<Record<BuildName, Omit<VerifyRequestOptions, '
     refuseReplay: true,
     requiredClaims: ['exp', 'catu'],
   },
-  edgeKey: { audiences: ['ours', 'ours too'], contentId: new RegExp(contentId) },
   ignoring: undefined,
   leftOut: undefined,
 };

@@ -37,7 +37,7 @@ const caseName = (names: readonly string[]): ClaimName => {
   const own: Record<string, ClaimName> = { sid: 'session', sxp: 'session end' };
   return own[names[0] as string] ?? (names[0] as ClaimName);
 };
-const codeLabels = Object.values(labels).filter((value): value is number => typeof value === 'number');
+const codeLabels = Object.values<unknown>(labels).filter((value): value is number => typeof value === 'number');
 const sorted = (values: readonly number[]): number[] => [...values].sort((a, b) => a - b);
 
 describe('the matrix of docs/claims.md', () => {

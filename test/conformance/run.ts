@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { verifyRequest } from '@portcullis/tokens';
 import { readViewer, viewerHeaders } from '../../scripts/local-edge/viewer.js';
 import {
@@ -9,7 +12,9 @@ import {
   type HostResult,
   type RequestParts,
 } from '../../scripts/engine/index.js';
-import { compiledFolder } from '../verdicts/functions.js';
+import { compileFunction, type FunctionName } from '../../scripts/build/functions.js';
+import { functionPlan } from '../../scripts/build/plan.js';
+import { functionsConfigSchema } from '../../scripts/config/functions-config.js';
 import { NOW } from '../verdicts/requests.js';
 import { ConfigOf, nodePolicy, type BuildName } from './builds.js';
 import type { ConformanceCase } from './case.js';
@@ -23,11 +28,23 @@ export interface Decided {
   readonly responses?: readonly [original: HostResult, modified: HostResult];
 }
 
-const builds: Readonly<Record<BuildName, { readonly folder: string; readonly file: string }>> = Object.fromEntries(
-  await Promise.all(
-    Object.entries(ConfigOf).map(async ([name, config]) => [name, await compiledFolder(config)] as const),
-  ),
-) as never;
+const folder = mkdtempSync(join(tmpdir(), 'portcullis-conformance-'));
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+const compiled = new Map<string, Promise<string>>();
+
+/** A compiled function, made when it is first asked for. */
+function fileOf(build: BuildName, name: FunctionName): Promise<string> {
+  const file = join(folder, `${build}-${name}.js`);
+  const made =
+    compiled.get(file) ??
+    (async () => {
+      const { build: plan, features } = functionPlan(functionsConfigSchema.parse(ConfigOf[build]));
+      writeFileSync(file, await compileFunction(name, plan, features));
+      return file;
+    })();
+  compiled.set(file, made);
+  return made;
+}
 
 const momentOf = (one: ConformanceCase): number => NOW + (one.asked.later ?? 0);
 const addressOf = (one: ConformanceCase): string => readViewer(one.asked.viewer ?? '').ip;
@@ -68,11 +85,10 @@ function verdictOf({ result, error }: HostResult): string {
 export async function runCases(host: FunctionHost, cases: readonly ConformanceCase[]): Promise<Map<string, Decided>> {
   const decided = new Map<string, Decided>();
   const store = { store: { entries: storeEntries } };
-  for (const [name, { folder, file }] of Object.entries(builds)) {
-    const own = cases.filter((one) => buildOf(one) === name);
-    if (own.length === 0) continue;
+  for (const build of Object.keys(ConfigOf) as BuildName[]) {
+    const own = cases.filter((one) => buildOf(one) === build);
     const results = await host.run(
-      file,
+      await fileOf(build, 'viewer-request'),
       own.map((one) => hostCase(one, viewerRequestEvent(partsOf(one)))),
       store,
     );
@@ -80,7 +96,7 @@ export async function runCases(host: FunctionHost, cases: readonly ConformanceCa
     const renewable = own.filter((one, i) => one.renewal && !results[i]!.result?.statusCode);
     if (renewable.length === 0) continue;
     const responses = await host.run(
-      `${folder}/viewer-response.js`,
+      await fileOf(build, 'viewer-response'),
       renewable.flatMap((one) => {
         const original = viewerResponseEvent(partsOf(one));
         const { request, response } = original;

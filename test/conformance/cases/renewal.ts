@@ -299,7 +299,7 @@ const claims: Row[] = [
     'signed with the edge\u2019s own key',
     renewable('cookie', {}, session),
     'admitted',
-    { ...inCookie, build: 'edgeKey' },
+    { ...inCookie, build: 'lenient' },
     renewed('cookie', { kid: 'edge' }),
   ],
   [
