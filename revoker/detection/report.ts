@@ -38,12 +38,16 @@ const drawnNetworks = 24;
 const drawnSessions = 25;
 const timelineWidth = 900;
 const rowHeight = 13;
+/** Networks at once at which a curve stands at its full height, at least. */
+const crowd = 8;
+const listedCountries = 8;
 
 /** A colour that stays the same for a country. */
 function colourOf(country: string | undefined): string {
   if (country === undefined) return 'hsl(220 8% 55%)';
-  const hue = [...country].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7) % 360;
-  return `hsl(${hue} 62% 48%)`;
+  // Steps of the golden angle: countries that are neighbours in the alphabet are none in colour.
+  const number = [...country].reduce((sum, letter) => sum * 26 + letter.charCodeAt(0) - 65, 0);
+  return `hsl(${Math.round((number * 137.508) % 360)} 62% 48%)`;
 }
 
 /** Networks over time: a line each, filled where it fetched media, dark where the segment was fetched elsewhere too. */
@@ -79,8 +83,9 @@ function timeline(cells: readonly TimelineCell[], config: DetectionConfig): stri
   if (others > 0)
     names.push(`<text x="${left - 8}" y="${shown.length * rowHeight + 10}" class="network">${others} more</text>`);
   return (
-    `<svg viewBox="0 0 ${left + timelineWidth} ${overlapTop + 52}" role="img" aria-label="Networks over time">` +
-    `${names.join('')}${marks.join('')}${overlap(cells, config, { first, last, left, top: overlapTop, scale })}</svg>`
+    `<div class="wide"><svg viewBox="0 0 ${left + timelineWidth} ${overlapTop + 52}" role="img" aria-label="Networks over time">` +
+    `${names.join('')}${marks.join('')}${overlap(cells, config, { first, last, left, top: overlapTop, scale })}</svg></div>` +
+    '<p class="quiet note">A line for each network, in the colour of its country: pale where it fetched media alone, full where others fetched the same.</p>'
   );
 }
 
@@ -93,10 +98,12 @@ function overlap(
   const counts = new Map<number, number>();
   for (const cell of cells) counts.set(cell.at, (counts.get(cell.at) ?? 0) + 1);
   const top = Math.max(...counts.values());
+  // One network alone must not look like a crowd.
+  const full = Math.max(top, crowd);
   const height = 30;
   const points: string[] = [`${at.left},${at.top + height}`];
   for (let moment = at.first; moment < at.last; moment += config.momentSeconds) {
-    const y = at.top + height - ((counts.get(moment) ?? 0) / top) * height;
+    const y = at.top + height - ((counts.get(moment) ?? 0) / full) * height;
     points.push(`${(at.left + (moment - at.first) * at.scale).toFixed(1)},${y.toFixed(1)}`);
     points.push(`${(at.left + (moment + config.momentSeconds - at.first) * at.scale).toFixed(1)},${y.toFixed(1)}`);
   }
@@ -140,9 +147,15 @@ function map(places: readonly SessionPlace[], size: { width: number; height: num
           `<text x="${cx}" y="${(Number(cy) + 3.5).toFixed(1)}" class="country">${escape(country)}</text>`,
       ];
     });
+  const listed = [...media].sort((a, b) => b[1] - a[1]);
+  const legend = listed
+    .slice(0, listedCountries)
+    .map(([country, count]) => `<i style="background:${colourOf(country)}"></i>${escape(country)} ${whole(count)}`);
+  const others = listed.length - legend.length;
   return (
-    `<svg viewBox="0 0 ${size.width} ${size.height}" class="map" role="img" aria-label="Countries">` +
-    `<g class="grid">${grid.join('')}</g><g class="land">${land.join('')}</g>${dots.join('')}</svg>`
+    `<div><svg viewBox="0 0 ${size.width} ${size.height}" class="map" role="img" aria-label="Countries">` +
+    `<g class="grid">${grid.join('')}</g><g class="land">${land.join('')}</g>${dots.join('')}</svg>` +
+    `<p class="quiet legend">Segments by country: ${legend.join(' ')}${others > 0 ? ` and ${others} more` : ''}</p></div>`
   );
 }
 
@@ -172,8 +185,8 @@ function addressTable(places: readonly SessionPlace[]): string {
       ? `<tr><td colspan="6" class="quiet">and ${places.length - rows.length} more addresses</td></tr>`
       : '';
   return (
-    '<table><thead><tr><th>Address</th><th>Country</th><th>Network</th><th class="number">Segments</th><th class="number">Bytes</th><th class="number">Seen</th></tr></thead>' +
-    `<tbody>${rows.join('')}${more}</tbody></table>`
+    '<div class="wide"><table><thead><tr><th>Address</th><th>Country</th><th>System</th><th class="number">Segments</th><th class="number">Bytes</th><th class="number">Seen</th></tr></thead>' +
+    `<tbody>${rows.join('')}${more}</tbody></table></div>`
   );
 }
 
@@ -189,7 +202,11 @@ function section(verdict: Verdict, found: Detection, config: DetectionConfig): s
   const planned = [
     ...found.plan.ready.map((entry) => ({ entry, held: undefined })),
     ...found.plan.held.map((entry) => ({ entry, held: entry.why })),
-  ].filter(({ entry }) => entry.session === verdict.session);
+  ].filter(
+    ({ entry }) =>
+      entry.session === verdict.session ||
+      (entry.action === 'revokeSubject' && verdict.subject !== undefined && entry.request.id === verdict.subject),
+  );
   const acts = planned.map(
     ({ entry, held }) =>
       `<li>${names[entry.action]}${entry.action === 'blockAddress' ? ` <span class="mono">${escape(entry.request.id)}</span>` : ''}${held === undefined ? '' : ` <span class="quiet">waits: ${escape(held)}</span>`}</li>`,
@@ -198,7 +215,7 @@ function section(verdict: Verdict, found: Detection, config: DetectionConfig): s
     `<section id="${escape(verdict.session)}"><header><h2 class="mono">${escape(verdict.session)}</h2>` +
     `<span class="score ${verdict.flagged ? 'flagged' : ''}">${verdict.score.toFixed(0)}</span></header>` +
     `<p class="quiet">${verdict.flagged ? `decided ${date(verdict.decidedAt as number)}` : 'watched'} · confidence ${verdict.confidence.toFixed(2)} · ` +
-    `seen ${date(verdict.firstSeen)} to ${clock(verdict.lastSeen)} UTC · ${places.length} addresses</p>` +
+    `seen ${date(verdict.firstSeen)} to ${clock(verdict.lastSeen)} UTC · ${places.length} ${places.length === 1 ? 'address' : 'addresses'}</p>` +
     `<div class="columns"><div>${contributions(verdict)}${acts.length > 0 ? `<ul class="acts">${acts.join('')}</ul>` : ''}</div>${map(places, { width: 420, height: 190 })}</div>` +
     `${timeline(found.timelines.get(verdict.session) ?? [], config)}${addressTable(places)}</section>`
   );
@@ -221,6 +238,8 @@ header{display:flex;justify-content:space-between;gap:16px;align-items:center}
 svg{display:block;width:100%;height:auto;margin:14px 0 6px}.map{margin:0;background:var(--paper);border-radius:8px}
 .grid line{stroke:var(--line)}.land circle{fill:var(--bar)}.country{font-size:9px;font-weight:700;text-anchor:middle;fill:#fff}
 .network{font-size:10px;text-anchor:end;fill:var(--quiet);font-family:ui-monospace,monospace}.axis{font-size:10px;fill:var(--quiet)}.axis.end{text-anchor:end}
+.wide,.ranked{overflow-x:auto}.wide svg{min-width:720px}.wide table,.ranked table{min-width:600px}.note{margin:0 0 4px;font-size:12px}
+.legend{margin:6px 0 0;font-size:12px}.legend i{display:inline-block;width:9px;height:9px;border-radius:5px;margin:0 4px 0 8px}
 .overlap{fill:var(--accent);opacity:.35}table{width:100%;border-collapse:collapse;margin-top:10px}
 th{text-align:left;font-weight:600;color:var(--quiet)}th,td{padding:4px 10px 4px 0;border-bottom:1px solid var(--line)}.number{text-align:right;font-variant-numeric:tabular-nums}
 .tag{background:var(--accent);color:var(--card);border-radius:4px;padding:0 5px;font-size:11px}.acts{margin:10px 0 0;padding-left:18px}a{color:inherit}`;

@@ -238,6 +238,9 @@ function summaryOf(found: Detection, acted: Acted | undefined): unknown {
   };
 }
 
+/** Networks at once for which a bar is full, at least. */
+const fullBar = 8;
+
 /** Networks at once over time. */
 function networksLine(verdict: Verdict, found: Detection): string {
   const counts = new Map<number, number>();
@@ -245,6 +248,7 @@ function networksLine(verdict: Verdict, found: Detection): string {
   return sparkline(
     [...counts].sort((a, b) => a[0] - b[0]).map(([, count]) => count),
     18,
+    fullBar,
   );
 }
 
@@ -293,6 +297,13 @@ function tableOf(
   return text.join('\n');
 }
 
+/** A feature's value for people: moments as such, other numbers with a digit behind the point where there is one. */
+function shownValue(value: number | string | readonly (number | string)[], unit: string): string {
+  if (typeof value !== 'number') return Array.isArray(value) ? value.join(', ') : String(value);
+  if (unit === 'epoch seconds') return iso(value) ?? '';
+  return (Math.round(value * 10) / 10).toLocaleString('en-GB');
+}
+
 async function explain(cli: Cli, verdict: Verdict, found: Detection, config: DetectionConfig): Promise<void> {
   const { features } = await import('../../revoker/detection/features.js');
   const { placeName } = await import('../../revoker/detection/addresses.js');
@@ -301,7 +312,7 @@ async function explain(cli: Cli, verdict: Verdict, found: Detection, config: Det
   const worst = verdict.windows.reduce((a, b) => (b.score > a.score ? b : a));
   const measured = features.map((feature) => {
     const value = worst.row[feature.name];
-    return [feature.name, Array.isArray(value) ? value.join(', ') : String(value), feature.unit, feature.meaning];
+    return [feature.name, shownValue(value, feature.unit), feature.unit, feature.meaning];
   });
   cli.result(
     {
