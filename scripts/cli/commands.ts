@@ -20,6 +20,7 @@ export const commandGroups: readonly CommandGroup[] = [
   { words: ['build'], heading: begin, load: () => import('../commands/build.js') },
   { words: ['token'], heading: tokens, load: () => import('../commands/token.js') },
   { words: ['keys'], heading: tokens, load: () => import('../commands/keys.js') },
+  { words: ['origin-secret'], heading: tokens, load: () => import('../commands/origin-secret.js') },
   { words: ['revoke', 'unrevoke'], heading: cutOff, load: () => import('../commands/revoke.js') },
   { words: ['revocations'], heading: cutOff, load: () => import('../commands/revocations.js') },
   { words: ['blackout'], heading: cutOff, load: () => import('../commands/blackout.js') },

@@ -2,10 +2,18 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 
+interface StoredVersion {
+  readonly id: string;
+  readonly value: string;
+  readonly stages: Set<string>;
+}
+
 interface StoredSecret {
   value: string;
   deleted: boolean;
   versions: number;
+  /** Every version; those without a stage are deprecated. */
+  readonly history: StoredVersion[];
 }
 
 export interface LoopbackSecretsManager {
@@ -15,7 +23,22 @@ export interface LoopbackSecretsManager {
   close(): Promise<void>;
 }
 
-/** AWS Secrets Manager on loopback: create, put, get, delete with recovery, restore; errors as documented. */
+/** Adds a version that becomes current; what was current becomes the one before it. */
+function addVersion(history: StoredVersion[], id: string, value: string): void {
+  const holder = (stage: string): StoredVersion | undefined => history.find(({ stages }) => stages.has(stage));
+  const current = holder('AWSCURRENT');
+  if (current) {
+    holder('AWSPREVIOUS')?.stages.delete('AWSPREVIOUS');
+    current.stages.delete('AWSCURRENT');
+    current.stages.add('AWSPREVIOUS');
+  }
+  history.push({ id, value, stages: new Set(['AWSCURRENT']) });
+}
+
+/**
+ * AWS Secrets Manager on loopback: create, put, get, versions with their staging labels, delete with recovery, restore;
+ * errors as documented.
+ */
 export async function startSecretsManager(): Promise<LoopbackSecretsManager> {
   const secrets = new Map<string, StoredSecret>();
 
@@ -28,7 +51,9 @@ export async function startSecretsManager(): Promise<LoopbackSecretsManager> {
       if (!/^[\w/+=.@-]{1,512}$/.test(name)) throw new SecretsError('ValidationException', 'Invalid name');
       if (secret?.deleted) throw new SecretsError('InvalidRequestException', 'scheduled for deletion');
       if (secret) throw new SecretsError('ResourceExistsException', 'exists already');
-      secrets.set(name, { value: input['SecretString'] ?? '', deleted: false, versions: 1 });
+      const history: StoredVersion[] = [];
+      addVersion(history, VersionId, input['SecretString'] ?? '');
+      secrets.set(name, { value: input['SecretString'] ?? '', deleted: false, versions: 1, history });
       return { ARN, Name: name, VersionId };
     }
     if (!secret)
@@ -38,10 +63,36 @@ export async function startSecretsManager(): Promise<LoopbackSecretsManager> {
       return { ARN, Name: name };
     }
     if (secret.deleted) throw new SecretsError('InvalidRequestException', 'The secret was marked for deletion.');
-    if (operation === 'GetSecretValue') return { ARN, Name: name, VersionId, SecretString: secret.value };
+    if (operation === 'GetSecretValue') {
+      const { VersionId: id, VersionStage: stage = 'AWSCURRENT' } = input;
+      const found = secret.history.find((version) => (id ? version.id === id : version.stages.has(stage)));
+      if (!found)
+        throw new SecretsError('ResourceNotFoundException', `Secrets Manager cannot find the specified ${stage}.`);
+      return { ARN, Name: name, VersionId: found.id, SecretString: found.value, VersionStages: [...found.stages] };
+    }
+    if (operation === 'ListSecretVersionIds')
+      return {
+        ARN,
+        Name: name,
+        Versions: secret.history
+          .filter(({ stages }) => stages.size > 0)
+          .map(({ id, stages }) => ({ VersionId: id, VersionStages: [...stages] })),
+      };
+    if (operation === 'UpdateSecretVersionStage') {
+      const { VersionStage: stage = '', MoveToVersionId: to, RemoveFromVersionId: from } = input;
+      const holder = secret.history.find(({ stages }) => stages.has(stage));
+      if (holder && holder.id !== from && holder.id !== to)
+        throw new SecretsError('InvalidParameterException', `The staging label ${stage} is on ${holder.id}.`);
+      const target = secret.history.find(({ id }) => id === to);
+      if (!target) throw new SecretsError('ResourceNotFoundException', 'There is no such version.');
+      holder?.stages.delete(stage);
+      target.stages.add(stage);
+      return { ARN, Name: name };
+    }
     if (operation === 'PutSecretValue') {
       secret.value = input['SecretString'] ?? '';
       secret.versions += 1;
+      addVersion(secret.history, VersionId, secret.value);
       return { ARN, Name: name, VersionId, VersionStages: ['AWSCURRENT'] };
     }
     if (operation === 'DeleteSecret') {

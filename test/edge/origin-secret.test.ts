@@ -1,0 +1,224 @@
+// The origin's secret header: added, kept through an outage, and rotated without a moment at which the origin refuses what
+// the edge sends. Secrets Manager is a loopback service that the real client talks to.
+import { CreateSecretCommand, PutSecretValueCommand } from '@aws-sdk/client-secrets-manager';
+import { randomUUID } from 'node:crypto';
+import { writeFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { LambdaRequest, LambdaResponse } from '../../edge/event.js';
+import {
+  createOriginSecretHandler,
+  rotateOriginSecret,
+  rotationState,
+  secretsManagerVersions,
+  type OriginSecretConfig,
+  type RotationPorts,
+} from '../../edge/origin-secret/index.js';
+import { secretsManagerReader } from '../../edge/secrets-manager.js';
+import { startSecretsManager, type LoopbackSecretsManager } from '../doubles/secrets-manager.js';
+import { runProgram } from '../../scripts/cli/program.js';
+import { lambdaRequest } from './requests.js';
+
+const header = 'x-mediapackage-cdnidentifier';
+const stage = 'portcullis-sent';
+const member = 'MediaPackageCDNIdentifier';
+const folder = mkdtempSync(join(tmpdir(), 'portcullis-origin-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let manager: LoopbackSecretsManager;
+let config: OriginSecretConfig;
+let clock = 0;
+beforeEach(async () => {
+  manager = await startSecretsManager();
+  const SecretString = JSON.stringify({ [member]: 'first-value' });
+  await manager.client.send(new CreateSecretCommand({ Name: 'MediaPackage/cdn', SecretString }));
+  config = {
+    secret: 'MediaPackage/cdn',
+    region: 'us-east-1',
+    endpoint: manager.endpoint,
+    stage,
+    headers: { 'X-MediaPackage-CDNIdentifier': member },
+    refreshAfter: 60,
+  };
+  clock = 1_800_000_000_000;
+});
+afterEach(() => manager.close());
+
+const lambda = (more: Partial<OriginSecretConfig> = {}) =>
+  createOriginSecretHandler({ ...config, ...more }, { readSecret: secretsManagerReader(500), now: () => clock });
+type Handler = ReturnType<typeof lambda>;
+const about = {
+  distributionDomainName: 'd111111abcdef8.cloudfront.net',
+  eventType: 'origin-request',
+  requestId: 'r',
+} as const;
+const send = (handler: Handler, parts: Parameters<typeof lambdaRequest>[0] = {}) =>
+  handler({ Records: [{ cf: { config: about, request: lambdaRequest(parts) } }] });
+const sentBy = async (handler: Handler): Promise<string | undefined> =>
+  ((await send(handler)) as LambdaRequest).headers[header]?.[0]?.value;
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
+
+describe('the header', () => {
+  it('is added in place of what a viewer sent under its name', async () => {
+    const request = (await send(lambda(), { uri: '/live/a', headers: { [header]: 'guess' } })) as LambdaRequest;
+    expect(request.headers[header]).toEqual([{ key: 'X-MediaPackage-CDNIdentifier', value: 'first-value' }]);
+    expect(request.uri).toBe('/live/a');
+  });
+
+  it('comes from the whole text where no member is named', async () => {
+    const whole = lambda({ headers: { 'X-Origin': '' } });
+    expect(((await send(whole)) as LambdaRequest).headers['x-origin']?.[0]?.value).toBe(
+      '{"MediaPackageCDNIdentifier":"first-value"}',
+    );
+  });
+
+  it('is kept through an outage, looked up in the background, and recovers by itself', async () => {
+    const read = secretsManagerReader(500);
+    let down = false;
+    let asked = 0;
+    const handler = createOriginSecretHandler(config, {
+      readSecret: (place) => {
+        asked += 1;
+        return down ? Promise.reject(new Error('down')) : read(place);
+      },
+      now: () => clock,
+    });
+    expect(await sentBy(handler)).toBe('first-value');
+    const lookUps = asked;
+    expect(await sentBy(handler)).toBe('first-value');
+    expect(asked).toBe(lookUps);
+    down = true;
+    clock += 86_400_000;
+    for (let i = 0; i < 20; i++) expect(await sentBy(handler)).toBe('first-value');
+    // Asked once, and then left alone for a while.
+    expect(asked).toBe(lookUps + 1);
+    down = false;
+    await manager.client.send(
+      new PutSecretValueCommand({
+        SecretId: 'MediaPackage/cdn',
+        SecretString: JSON.stringify({ [member]: 'second-value' }),
+      }),
+    );
+    clock += 10_000;
+    expect(await sentBy(handler)).toBe('first-value');
+    await expect.poll(() => sentBy(handler)).toBe('second-value');
+  });
+
+  it('is missing for nobody: without any value the viewer is told to come again', async () => {
+    for (const handler of [lambda({ secret: 'nothing' }), lambda({ headers: { 'X-Origin': 'other' } })]) {
+      const answer = (await send(handler)) as LambdaResponse;
+      expect([answer.status, answer.headers?.['retry-after']?.[0]?.value]).toEqual(['503', '1']);
+    }
+  });
+});
+
+/** An origin that knows what MediaPackage knows: the current value and the one before it, each after its wait. */
+function origin(): { readonly learn: () => void; readonly accepts: (value: string | undefined) => boolean } {
+  let known: (string | undefined)[] = [];
+  return {
+    learn() {
+      const { history } = manager.secrets.get('MediaPackage/cdn')!;
+      known = ['AWSCURRENT', 'AWSPREVIOUS'].map((name) => {
+        const found = history.find(({ stages }) => stages.has(name));
+        return found && (JSON.parse(found.value) as Record<string, string>)[member];
+      });
+    },
+    accepts: (value) => value !== undefined && known.includes(value),
+  };
+}
+
+describe('its rotation', () => {
+  const ports = (wait: RotationPorts['wait']): RotationPorts => ({
+    versions: secretsManagerVersions(manager.client, 'MediaPackage/cdn'),
+    stage,
+    renew: () => JSON.stringify({ [member]: randomUUID() }),
+    newVersionId: randomUUID,
+    wait,
+  });
+  const waits = { publish: 600, switch: 120 };
+
+  it('sends nothing at any moment that the origin refuses, and ends with the old value refused', async () => {
+    const media = origin();
+    media.learn();
+    const handler = lambda();
+    const values: (string | undefined)[] = [await sentBy(handler)];
+    const check = async (): Promise<void> => {
+      // A Lambda that started just now, and one that has not looked for a while.
+      for (const one of [handler, lambda()]) {
+        const value = await sentBy(one);
+        expect(media.accepts(value)).toBe(true);
+        values.push(value);
+      }
+    };
+    await check();
+    const waited: [number, string][] = [];
+    const by = ports(async (seconds, why) => {
+      waited.push([seconds, why]);
+      await check();
+      clock += seconds * 1000;
+      media.learn();
+      await sentBy(handler);
+      await settle();
+      await check();
+    });
+    await rotateOriginSecret(by, waits);
+    expect(waited.map(([seconds]) => seconds)).toEqual([600, 120]);
+    await check();
+    media.learn();
+    await check();
+    expect(media.accepts('first-value')).toBe(false);
+    expect(new Set(values).size).toBe(2);
+    expect(await rotationState(by)).toBe('settled');
+    // And once more, now that the label is there.
+    await rotateOriginSecret(by, waits);
+    expect(await rotationState(by)).toBe('settled');
+  });
+
+  it('goes on where it was broken off', async () => {
+    const broken = ports(() => Promise.reject(new Error('broken off')));
+    const whole = ports(() => Promise.resolve());
+    await expect(rotateOriginSecret(broken, waits)).rejects.toThrow('broken off');
+    expect(await rotationState(whole)).toBe('published');
+    expect(await sentBy(lambda())).toBe('first-value');
+    await expect(
+      rotateOriginSecret(
+        ports((_, why) => (why.includes('Lambda') ? Promise.reject(new Error('again')) : Promise.resolve())),
+        waits,
+      ),
+    ).rejects.toThrow('again');
+    expect(await rotationState(whole)).toBe('switched');
+    const value = await sentBy(lambda());
+    expect(value).not.toBe('first-value');
+    await rotateOriginSecret(whole, waits);
+    expect([await rotationState(whole), await sentBy(lambda())]).toEqual(['settled', value]);
+  });
+});
+
+describe('the command', () => {
+  async function run(...args: string[]): Promise<{ readonly exitCode: number; readonly out: string }> {
+    const file = join(folder, 'portcullis.config.json');
+    writeFileSync(file, JSON.stringify({ lambda: { originSecret: { ...config } } }));
+    let out = '';
+    const stdout = new PassThrough();
+    stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    const streams = { stdin: new PassThrough(), stdout, stderr: new PassThrough() };
+    const exitCode = await runProgram(['--json', '--config', file, ...args], { version: '1', streams });
+    return { exitCode, out };
+  }
+
+  it('says what it would do, does it, and prints no value', async () => {
+    const dry = await run('origin-secret', 'rotate', '--dry-run');
+    expect(JSON.parse(dry.out)).toMatchObject({ state: 'settled', dryRun: true, steps: { length: 5 } });
+    expect(manager.secrets.get('MediaPackage/cdn')?.versions).toBe(1);
+    const real = await run('origin-secret', 'rotate', '--yes', '--publish-wait', '0', '--switch-wait', '0');
+    expect(real.exitCode).toBe(0);
+    const value = (JSON.parse(manager.secrets.get('MediaPackage/cdn')?.value ?? '{}') as Record<string, string>)[
+      member
+    ];
+    expect(value).toMatch(/^[\da-f]{8}-/);
+    expect(real.out).not.toContain(value);
+    expect(JSON.parse((await run('origin-secret', 'status')).out)).toMatchObject({ state: 'settled' });
+  });
+});
