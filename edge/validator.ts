@@ -103,7 +103,8 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
     const event = toEventRequest(request, { eventType: config.eventType, host: hostOf(config, context) });
     const { authorization, dpop } = event.headers;
     if (dpop && createProof) delete event.headers['dpop'];
-    let key: EdgeKey | undefined;
+    // By kid: one request may bring several tokens, and `catif` asks for a key, too.
+    const keys = new Map<string, EdgeKey>();
     let prove: ReturnType<Prover> | undefined;
     let proof: ProofResult | undefined;
     const verdict = await decide(
@@ -117,11 +118,14 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
         keysAlone,
         read: async (name) => {
           if (!name.startsWith('k:')) return ports.read?.(name);
-          key = await keyRing.find(name.slice(2), 'verify');
-          return key ? key.record : ports.read?.(name);
+          const key = await keyRing.find(name.slice(2), 'verify');
+          if (!key) return ports.read?.(name);
+          keys.set(key.kid, key);
+          return key.record;
         },
         verify: async (_: KeyRecord, token: ParsedToken) => {
           // A record of the store may be for public keys; the key itself is with a source or nowhere.
+          const key = keys.get(token.kid);
           if (!key) throw 'unsupported_algorithm' satisfies Reason;
           return isGenuine(key, token);
         },
@@ -144,7 +148,7 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
     known.requestId = context.requestId;
     known.original = request;
     known.config = config;
-    known.key = key;
+    known.key = verdict.genuine && verdict.token && keys.get(verdict.token.kid);
     known.proof = proof;
     return known;
   };

@@ -1,6 +1,7 @@
 import { cachedValue } from '../cached-value.js';
 import type { LambdaEvent, LambdaResponse } from '../event.js';
 import { createStartHandler, type StartConfig, type StartPorts } from '../exchange/index.js';
+import { proofsIn } from '../proof-store.js';
 import { dynamoDbOnce, type OneTimeSettings } from '../replay/index.js';
 import { secretsManagerReader, type ReadSecret } from '../secrets-manager.js';
 
@@ -41,14 +42,20 @@ export function startHandler(
       }),
     ]),
   );
+  const once = settings.oneTime && dynamoDbOnce(settings.oneTime);
   return createStartHandler(settings.config, {
     secretOf: (kid) => {
       const key = keys.get(kid);
       return key ? key() : Promise.reject(new Error('This key is not one of the configured ones.'));
     },
-    ...(settings.oneTime ? { oneTime: dynamoDbOnce(settings.oneTime) } : {}),
+    oneTime: once,
     ...ports,
-    validator: { readSecret: ({ secret, region: place }) => readSecret({ secret, region: place }), ...ports.validator },
+    validator: {
+      readSecret: ({ secret, region: place }) => readSecret({ secret, region: place }),
+      // A proof is good once, wherever it comes.
+      replay: once && proofsIn(once),
+      ...ports.validator,
+    },
   });
 }
 
