@@ -297,10 +297,14 @@ function tableOf(
   return text.join('\n');
 }
 
+/** Members of a list that are shown. */
+const shownItems = 8;
+
 /** A feature's value for people: moments as such, other numbers with a digit behind the point where there is one. */
 function shownValue(value: number | string | readonly (number | string)[], unit: string): string {
-  if (typeof value !== 'number') return Array.isArray(value) ? value.join(', ') : String(value);
-  if (unit === 'epoch seconds') return iso(value) ?? '';
+  if (Array.isArray(value)) return `${value.slice(0, shownItems).join(', ')}${value.length > shownItems ? ' …' : ''}`;
+  if (typeof value !== 'number') return String(value);
+  if (unit === 'UTC') return iso(value) ?? '';
   return (Math.round(value * 10) / 10).toLocaleString('en-GB');
 }
 
@@ -312,7 +316,8 @@ async function explain(cli: Cli, verdict: Verdict, found: Detection, config: Det
   const worst = verdict.windows.reduce((a, b) => (b.score > a.score ? b : a));
   const measured = features.map((feature) => {
     const value = worst.row[feature.name];
-    return [feature.name, shownValue(value, feature.unit), feature.unit, feature.meaning];
+    const unit = feature.unit === 'epoch seconds' ? 'UTC' : feature.unit;
+    return [feature.name, shownValue(value, unit), unit, feature.meaning];
   });
   cli.result(
     {
