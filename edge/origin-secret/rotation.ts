@@ -93,7 +93,6 @@ export async function rotateOriginSecret(ports: RotationPorts, waits: RotationWa
     const { current, sent } = await labelled(ports);
     await versions.label(stage, current.id, sent?.id);
     note('switched: the new value is sent, and the old one is still accepted');
-    state = 'switched';
   }
   await ports.wait(waits.switch, 'until every Lambda sends the new value');
   const { current } = await labelled(ports);
