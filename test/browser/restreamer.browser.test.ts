@@ -41,3 +41,21 @@ test('one session fetched through forty networks is found in the edge’s own lo
   expect(entries.map(({ id }) => id)).not.toContain(honest);
   expect(watch.lines.map(({ session }) => session)).not.toContain(honest);
 });
+
+test('the page stops while its viewer’s address is blocked by WAF, says so, and plays on when it is lifted', async () => {
+  const demo = await DemoPage.open(browser, edge.addresses.page);
+  await demo.playsOn();
+  const { ip } = edge.addresses.viewer;
+  await edge.command('revoke', 'ip', ip, '--for', '5m', '--reason', 'test', '--yes');
+  expect(await demo.refusal()).toEqual({
+    code: '403',
+    reason: 'address_blocked',
+    title: 'Address blocked',
+    paused: true,
+  });
+  await demo.screenshot('address-blocked');
+  await edge.command('unrevoke', 'ip', ip, '--reason', 'test over', '--yes');
+  await demo.playsOn();
+  await demo.page.close();
+  expect(demo.problems).toEqual([]);
+});

@@ -64,7 +64,9 @@ interface Run {
   readonly notes: string;
 }
 
-async function watch(...args: string[]): Promise<Run> {
+const watch = (...args: string[]): Promise<Run> => detectCommand('watch', ...args);
+
+async function detectCommand(...args: string[]): Promise<Run> {
   let output = '';
   let notes = '';
   const sink = (add: (text: string) => void): Writable =>
@@ -79,7 +81,7 @@ async function watch(...args: string[]): Promise<Run> {
     stdout: sink((text) => (output += text)),
     stderr: sink((text) => (notes += text)),
   };
-  const code = await runProgram(['--json', 'detect', 'watch', ...args], { version: '0', streams });
+  const code = await runProgram(['--json', 'detect', ...args], { version: '0', streams });
   const lines = output.split('\n').filter(Boolean);
   return { code, lines: lines.map((line) => JSON.parse(line) as Record<string, unknown>), notes };
 }
@@ -180,4 +182,20 @@ test.each([
   const { code, notes } = await watch(...args);
   expect(code).toBe(2);
   expect(notes).toContain(message);
+});
+
+test('a re-streamer is made up at the local edge alone, and only where it is meant', async () => {
+  expect(await detectCommand('restream', '--local', '--dry-run', '--networks', '7')).toMatchObject({
+    code: 0,
+    lines: [{ dryRun: true, networks: 7, content: 'ch1' }],
+  });
+  for (const [args, message] of [
+    [['restream'], 'only made up at the local edge'],
+    [['restream', '--local', '--networks', '0'], '--networks wants'],
+    [['restream', '--local', '--for', 'ever'], '--for: a duration'],
+  ] as const) {
+    const { code, notes } = await detectCommand(...args);
+    expect(code).toBe(2);
+    expect(notes).toContain(message);
+  }
 });
