@@ -1,5 +1,4 @@
 import { decide } from '@portcullis/tokens/core/gate';
-import { CATALPN, CATGEOISO3166, CATNIP, GEOHASH } from '@portcullis/tokens/core/labels';
 import { headerText } from '@portcullis/tokens/core/request';
 import { isBelow } from '@portcullis/tokens/core/uri';
 import { policy, settings } from 'portcullis:settings';
@@ -34,8 +33,7 @@ export async function handler(event: ViewerEvent): Promise<EventResponse> {
         request,
         event.viewer.ip,
         Object.assign({}, host, { random: () => 1 }),
-        // What viewer-request decided on headers that are not here stays decided.
-        Object.assign({}, policy, { allowUnknown: [CATNIP, CATGEOISO3166, GEOHASH, CATALPN] }),
+        policy,
         handed,
       );
       const renewal = await renewVerdict(verdict, event.context.requestId);

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { CATALPN, CATGEOISO3166, CATNIP, GEOHASH } from '@portcullis/tokens/core/labels';
 import { build, type Plugin } from 'esbuild';
 import { minify } from 'terser';
 import type { FunctionBuild } from '../../functions/config.js';
@@ -76,8 +77,19 @@ export function literal(value: unknown): string {
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
+/**
+ * A plan for viewer-response, which decides once more before it renews a token. It may be shown the request without
+ * CloudFront's own headers: what viewer-request decided on those stays decided.
+ */
+function forViewerResponse(plan: FunctionBuild, features: Features): { plan: FunctionBuild; features: Features } {
+  const policy = { ...plan.policy, allowUnknown: [CATNIP, CATGEOISO3166, GEOHASH, CATALPN] };
+  return features.catr ? { plan: { ...plan, policy }, features: { ...features, onUnknown: true } } : { plan, features };
+}
+
 /** Compiles one function into one file for runtime cloudfront-js-2.0. */
-export async function compileFunction(name: FunctionName, plan: FunctionBuild, features: Features): Promise<string> {
+export async function compileFunction(name: FunctionName, given: FunctionBuild, chosen: Features): Promise<string> {
+  const { plan, features } =
+    name === 'viewer-response' ? forViewerResponse(given, chosen) : { plan: given, features: chosen };
   const source = [
     ...(plan.hooks?.before
       ? [`export { default as before } from ${JSON.stringify(resolve(plan.hooks.before))};`]

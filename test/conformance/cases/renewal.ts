@@ -289,6 +289,20 @@ const claims: Row[] = [
     renewed('cookie', { claims: { catm: ['GET'], catu: { path: { prefix: '/echo/' } } } }),
   ],
   [
+    'a country, a cell, a protocol and a network that only CloudFront\u2019s headers tell',
+    renewable(
+      'cookie',
+      {},
+      forms(
+        { catgeoiso3166: ['US-CA'], geohash: '9q8y', catalpn: [Buffer.from('h2')], catnip: [64500] },
+        { catgeoiso3166: ['US-CA'], geohash: '9q8y', catalpn: ['h2'], catnip: [64500] },
+      ),
+    ),
+    'admitted',
+    inCookie,
+    renewed('cookie', { claims: { catgeoiso3166: ['US-CA'], geohash: '9q8y' } }),
+  ],
+  [
     'the renewal itself as it was',
     renewable('cookie', { deadline: 60 }),
     'admitted',
