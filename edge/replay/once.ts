@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ParsedToken } from '@portcullis/tokens/core/token';
 import { CTI, ISS } from '@portcullis/tokens/core/labels';
 
-/** Remembers which one-time tokens were used (`catreplay` 1, CTA-5007-B 4.6.7). */
+/** Remembers which one-time tokens were used (`catreplay` 1, CTA-5007-B 4.6.6). */
 export interface OneTimeStore {
   /**
    * Spends a token.

@@ -1,4 +1,4 @@
-/** ISO 3166-1 alpha-2 codes, and `XK`, which CloudFront reports for Kosovo: CTA-5007-B 4.6.13 makes a token with any other code invalid. `UK` is not one; `GB` is. */
+/** ISO 3166-1 alpha-2 codes, and `XK`, which CloudFront reports for Kosovo: CTA-5007-B 4.6.14 makes a token with any other code invalid. `UK` is not one; `GB` is. */
 export const countryCodes = [
   'AD',
   'AE',

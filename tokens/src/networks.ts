@@ -8,7 +8,7 @@ export interface Network {
   readonly length?: number;
 }
 
-/** Longest prefixes that CTA-5007-B 4.6.7 allows in the clear. */
+/** Longest prefixes that CTA-5007-B 4.6.9 allows in the clear. */
 export const widestClear = { 4: 24, 6: 56 } as const;
 
 /** Reads `203.0.113.9`, `203.0.113.0/24`, `2001:db8::1` or `2001:db8::/56`; `undefined` for anything else. */

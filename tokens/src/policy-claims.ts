@@ -18,7 +18,7 @@ export interface PolicyContext {
   readonly clockSkew: number;
   /** Default length of a session in seconds; `null`: none. */
   readonly sessionLength: number | null;
-  /** Admit addresses longer than /24 and /56 in the clear, against CTA-5007-B 4.6.7. */
+  /** Admit addresses longer than /24 and /56 in the clear, against CTA-5007-B 4.6.9. */
   readonly exactAddresses: boolean;
   /** The token will be encrypted, and may point at a household. */
   readonly encrypted: boolean;
@@ -73,7 +73,7 @@ export function policyClaims(policy: Policy, context: PolicyContext): Claims {
         code: 'identifying_subject',
         path: 'subject',
         message:
-          'The subject looks like an e-mail address or telephone number, and whoever holds the token can read it: use a pseudonym (CTA-5007-B 4.6.2).',
+          'The subject looks like an e-mail address or telephone number, and whoever holds the token can read it: use a pseudonym (CTA-5007-B 4.7.1).',
       });
     }
   }
@@ -116,7 +116,7 @@ function expiry(policy: Policy, { now, jitter, warn }: PolicyContext): number | 
     warn({
       code: 'no_expiry',
       path: 'expiresAt',
-      message: 'A token without exp works until its key is retired (CTA-5007-B 4.6.4 advises an end).',
+      message: 'A token without exp works until its key is retired (CTA-5007-B 4.6.3 advises an end).',
     });
     return undefined;
   }
@@ -267,20 +267,20 @@ function networkText(rule: NetworkRule, path: string, { exactAddresses, encrypte
     warn({
       code: 'exact_address',
       path,
-      message: `An address in the clear identifies a household; CTA-5007-B 4.6.7 allows /${limit} at most.`,
+      message: `An address in the clear identifies a household; CTA-5007-B 4.6.9 allows /${limit} at most.`,
     });
     return formatNetwork(network);
   }
   if (typeof rule === 'string')
     throw new PolicyError(
       path,
-      `a network of at most /${limit} (longer ones must be encrypted, CTA-5007-B 4.6.7)`,
+      `a network of at most /${limit} (longer ones must be encrypted, CTA-5007-B 4.6.9)`,
       given,
     );
   warn({
     code: 'network_widened',
     path,
-    message: `The viewer's address was widened to /${limit} (CTA-5007-B 4.6.7): its neighbours are admitted too.`,
+    message: `The viewer's address was widened to /${limit} (CTA-5007-B 4.6.9): its neighbours are admitted too.`,
   });
   return formatNetwork(widen(network, limit));
 }

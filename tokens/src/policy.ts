@@ -24,7 +24,7 @@ export type HostRule = string | TextMatch;
 export type NonEmpty<T> = readonly [T, ...T[]];
 export type OneOrMore<T> = T | NonEmpty<T>;
 
-/** A network in CIDR form, or the viewer's address, which is widened to /24 or /56 (CTA-5007-B 4.6.7). */
+/** A network in CIDR form, or the viewer's address, which is widened to /24 or /56 (CTA-5007-B 4.6.9). */
 export type NetworkRule = `${string}/${number}` | { readonly viewer: string };
 
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
@@ -84,7 +84,7 @@ export interface PolicyOptions {
   readonly userAgent?: string | TextMatch;
   /** Other request headers, by name: exactly, or a match. */
   readonly headers?: Readonly<Record<string, string | TextMatch>>;
-  /** Geohash cells of at most four characters, about 39 km × 20 km; up to twelve in encrypted tokens (CTA-5007-B 4.6.15). */
+  /** Geohash cells of at most four characters, about 39 km × 20 km; up to twelve in encrypted tokens (CTA-5007-B 4.6.16). */
   readonly geohash?: OneOrMore<string>;
   /** Protocols of the connection, as in ALPN. */
   readonly alpn?: NonEmpty<'h3' | 'h2' | 'http/1.1'>;

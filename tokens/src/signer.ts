@@ -38,7 +38,7 @@ export interface SignerOptions {
   readonly jitter?: boolean;
   /** Seconds that `nbf` is backdated. Default 30. */
   readonly clockSkew?: number;
-  /** Put exact addresses into `catnip`, against CTA-5007-B 4.6.7. The recipient must be configured for it, too. */
+  /** Put exact addresses into `catnip`, against CTA-5007-B 4.6.9. The recipient must be configured for it, too. */
   readonly exactAddresses?: boolean;
   /**
    * Encrypts every token after signing it. Then exact addresses, coordinates and long geohashes may stand in it; only

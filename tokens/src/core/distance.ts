@@ -23,7 +23,7 @@ const numbers = (value: CborValue, count: number): number[] => {
 
 /**
  * Whether a viewer, whose place CloudFront gives as text, is in a circle `[latitude, longitude, radius in metres]`
- * (CTA-5007-B 4.6.14). Throws when it is none.
+ * (CTA-5007-B 4.6.15). Throws when it is none.
  */
 export const inCircle = (circle: CborValue, latitude: string | undefined, longitude: string | undefined): boolean => {
   const parts = numbers(circle, 3) as [number, number, number];
@@ -32,7 +32,7 @@ export const inCircle = (circle: CborValue, latitude: string | undefined, longit
   return !!latitude && !!longitude && distance(+latitude, +longitude, parts[0], parts[1]) <= parts[2];
 };
 
-/** `[altitude, deviation]` in metres (4.6.16). Throws when it is none. */
+/** `[altitude, deviation]` in metres (4.6.17). Throws when it is none. */
 export const isAltitude = (value: CborValue): true => {
   must((numbers(value, 2)[1] as number) >= 0);
   return true;

@@ -186,7 +186,7 @@ const inNetwork = (entry: CborValue): boolean => {
   return address.length === size && address.startsWith(bits.slice(0, length));
 };
 
-/** The id that a `catpor` rejects by: a byte string, or the value of the claim it names (CTA-5007-B 4.6.8). */
+/** The id that a `catpor` rejects by: a byte string, or the value of the claim it names (CTA-5007-B 4.6.7). */
 export const rejectionValue = (id: CborValue, claims: CborMap, isJwt: boolean): CborValue => {
   const key = isJwt ? claimKey(id as string) : id;
   return isNumber(key) ? claims[key] : id;
@@ -197,7 +197,7 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
   const now = facts.now;
   switch (label) {
     case claim.EXP:
-      // No leeway (4.6.4): expired at the very second, valid from the very second on.
+      // No leeway (4.6.3, 4.6.4): expired at the very second, valid from the very second on.
       return now >= number(value) && 'expired';
     case claim.NBF:
       return now < number(value) && 'not_yet_valid';
@@ -253,7 +253,7 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
         return (
           noText(value, (hash) => {
             const cell = hash.toLowerCase();
-            // Longer ones point at a house: only encrypted (4.6.15).
+            // Longer ones point at a house: only encrypted (4.6.16).
             must(
               cell &&
                 cell.search(/[^\db-hjkmnp-z]/) < 0 &&
@@ -348,7 +348,7 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
     case claim.CATGEOCOORD:
     case claim.CATGEOALT:
       if (FEATURES.rare) {
-        // Must be encrypted: in the clear they make the token invalid (4.6.14, 4.6.16).
+        // Must be encrypted: in the clear they make the token invalid (4.6.15, 4.6.17).
         must(FEATURES.encrypted && facts.encrypted);
         if (FEATURES.encrypted) {
           const latitude = viewer('latitude');
