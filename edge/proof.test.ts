@@ -351,6 +351,16 @@ describe('a proof with one thing wrong', () => {
     expect(answerOf(verdict)?.status).toBe('401');
   });
 
+  it('is refused whichever of its characters is another', async () => {
+    const proof = makeProof();
+    const play = player({ jti: 'ignore' });
+    expect((await play({ proof })).reason).toBe('');
+    for (let i = 0; i < proof.length; i++) {
+      const changed = `${proof.slice(0, i)}${proof[i] === 'A' ? 'B' : 'A'}${proof.slice(i + 1)}`;
+      expect([i, (await play({ proof: changed })).reason]).toEqual([i, 'proof_required']);
+    }
+  });
+
   it('is refused for a token that is bound to another key', async () => {
     const jwk = stranger.publicKey.export({ format: 'jwk' });
     const verdict = await player()({ proof: makeProof({ header: { jwk }, key: stranger.privateKey }) });

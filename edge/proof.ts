@@ -11,6 +11,7 @@ import { normalisePath } from '@portcullis/tokens/core/uri';
 import { isSound, publicKeyAlgorithm } from './keys.js';
 import { rememberedProofs } from './remembered-proofs.js';
 import { isSigned } from './signature.js';
+import { misspelling } from './spelling.js';
 
 /** Algorithms that proofs may be signed with: public-key ones alone (RFC 9449 4.2). */
 export type ProofAlgorithm = 'ES256' | 'ES384' | 'PS256' | 'RS256' | 'EdDSA';
@@ -177,7 +178,7 @@ function readProof(context: ProofContext, algorithms: readonly ProofAlgorithm[])
   if (!proofs) return 'missing';
   if (proofs.multiValue && proofs.multiValue.length > 1) return 'repeated';
   const text = proofs.value;
-  if (text.length > MAXIMUM_LENGTH || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(text)) return 'malformed';
+  if (text.length > MAXIMUM_LENGTH || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(text) || misspelling(text)) return 'malformed';
   const [head, body, signature] = text.split('.') as [string, string, string];
   const header = jsonObject(head);
   const claims = jsonObject(body);

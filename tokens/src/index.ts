@@ -15,6 +15,7 @@ export {
 } from './signer.js';
 export { signCat, signJwt } from './sign.js';
 export { encryptToken, type EncryptionKey } from './encrypt.js';
+export { proofKeyOf } from './proof-key.js';
 export {
   verify,
   verifyRequest,
