@@ -60,6 +60,29 @@ export class DemoPage {
     if (await this.page.locator('#banner').isVisible()) throw new Error(`Refused: ${await this.text('banner-reason')}`);
   }
 
+  /** From now on, whenever the video has to wait for data: with how many seconds of it left, and at which position. */
+  async watchStalls(): Promise<void> {
+    await this.page.evaluate(() => {
+      const stalls: string[] = [];
+      Object.assign(window, { stalls });
+      const video = document.querySelector('video') as HTMLVideoElement;
+      for (const kind of ['waiting', 'stalled'])
+        video.addEventListener(kind, () => {
+          const { buffered, currentTime } = video;
+          let left = 0;
+          for (let i = 0; i < buffered.length; i++)
+            if (buffered.start(i) <= currentTime + 0.1) left = Math.max(left, buffered.end(i) - currentTime);
+          // With data at hand it is the decoder that is late, not the edge.
+          if (left < 0.25) stalls.push(`${kind} at ${currentTime.toFixed(2)} s, ${left.toFixed(2)} s of data left`);
+        });
+    });
+  }
+
+  /** The stalls since `watchStalls`. */
+  stalls(): Promise<string[]> {
+    return this.page.evaluate(() => (window as unknown as { stalls: string[] }).stalls);
+  }
+
   /** Waits for a refusal. */
   async refusal(): Promise<ShownRefusal> {
     await this.page.waitForSelector('#banner:not([hidden])');
