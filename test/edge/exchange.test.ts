@@ -1,5 +1,6 @@
 // From a start URL with a public-key token to a session: the compiled function, then the Lambda behind it.
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
+import { calculateJwkThumbprint, exportJWK, SignJWT } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { LambdaEvent, LambdaResponse } from '../../edge/event.js';
 import { MARKER } from '../../edge/exchange/marker.js';
@@ -110,6 +111,30 @@ describe('the exchange', () => {
       ['probabilistic_refusal', await cat({ catpor: [1, 'AAAA'] } as never)],
     ] as const)
       expect([reason, reasonOf(await start({ uri: `${startUrl}?CAT=${token}` }))]).toEqual([reason, reason]);
+  });
+
+  it('takes a token that demands proof of possession where the start is proved, if it is told to', async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const jwk = await exportJWK(publicKey);
+    const uri = '/start/live/ch1/main.m3u8';
+    const proof = (htu = `https://cdn.example${uri}`): Promise<string> =>
+      new SignJWT({ jti: randomUUID(), htm: 'GET', htu })
+        .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk })
+        .setIssuedAt(NOW)
+        .sign(privateKey);
+    const lambdaSection = { proof: {}, hosts: ['cdn.example'] };
+    const taking = lambdaOf(startConfig({ exchange: { proof: 'start' } }, { lambda: lambdaSection }));
+    const token = await cat({ cnf: { jkt: await calculateJwkThumbprint(jwk) }, catdpop: { window: 60 } } as never);
+    const ask = async (dpop: string | undefined, by = taking): Promise<LambdaResponse> =>
+      start({ uri: `${uri}?CAT=${token}`, headers: { ...viewer, ...(dpop === undefined ? {} : { DPoP: dpop }) } }, by);
+    const answer = await ask(await proof());
+    expect(answer.status).toBe('307');
+    expect(decode(tokenIn(answer)).claims).not.toHaveProperty('cnf');
+    expect(reasonOf(await ask(undefined))).toBe('proof_required');
+    expect(reasonOf(await ask(await proof('https://cdn.example/live/ch2/main.m3u8')))).toBe('proof_required');
+    // Proved or not, where session tokens must not be weaker than the original.
+    const refusing = lambdaOf(startConfig({}, { lambda: lambdaSection }));
+    expect(reasonOf(await ask(await proof(), refusing))).toBe('proof_required');
   });
 
   it('refuses whatever the function did not seal for this request', async () => {
