@@ -1,14 +1,6 @@
 import { createDecipheriv } from 'node:crypto';
 import { fromBase64, isBytes, isText, must, toBase64 } from '@portcullis/tokens/core/basics';
-import {
-  cborOffset,
-  isMap,
-  openCbor,
-  readCbor,
-  readMap,
-  type CborMap,
-  type CborValue,
-} from '@portcullis/tokens/core/cbor';
+import { at, isMap, openCbor, readCbor, readMap, type CborMap, type CborValue } from '@portcullis/tokens/core/cbor';
 import { keyIdText } from '@portcullis/tokens/core/cose';
 import { MAX_KID_LENGTH } from '@portcullis/tokens/core/limits';
 import type { Reason } from '@portcullis/tokens/core/reasons';
@@ -86,10 +78,10 @@ function readEncrypt0(token: string): Sealed {
   must(input[start] === 0xd0 && input[start + 1] === 0x83);
   openCbor(input, start + 2);
   const protectedBytes = readCbor(1);
-  const protectedEnd = cborOffset();
+  const protectedEnd = at;
   const outer = readCbor(1);
   const content = readCbor(1);
-  must(cborOffset() === input.length && isBytes(protectedBytes) && isMap(outer) && isBytes(content));
+  must(at === input.length && isBytes(protectedBytes) && isMap(outer) && isBytes(content));
   const inner = (protectedBytes as Buffer).length > 0 ? readMap(protectedBytes as Buffer) : {};
   const header = (label: number): CborValue => (label in inner ? inner : (outer as CborMap))[label];
   const kid = header(4);

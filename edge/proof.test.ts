@@ -1,6 +1,7 @@
 import { createHash, generateKeyPairSync, randomUUID, sign, type KeyObject } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Claims } from '@portcullis/tokens/claims';
+import { AUTHORIZATION, URI } from '@portcullis/tokens/core/placement';
 import { signCat, signJwt } from '@portcullis/tokens/sign';
 import { context, lambdaRequest, validatorConfig } from '../test/edge/requests.js';
 import { createProver, thumbprint, type ProofContext, type ProofSettings, type ReplayStore } from './proof.js';
@@ -91,7 +92,7 @@ describe('the examples of RFC 9449', () => {
   const attempt = (text: string, place: 'authorization' | 'query') =>
     ({
       token: { isJwt: true, claims: { 8: { jkt: rfc.thumbprint } } },
-      found: { text, place: place === 'query' ? 'uri' : place, name: '' },
+      found: { text, place: place === 'query' ? URI : AUTHORIZATION, name: '' },
     }) as unknown as EdgeVerdict;
   const example = (proof: string, at: number, facts: Partial<ProofContext>) =>
     createProver(
@@ -219,7 +220,7 @@ describe('a proof of possession', () => {
         lambdaRequest({ uri, headers: { DPoP: makeProof({ claims: { htu: `https://cdn.example${path}` } }) } }),
         {
           ...context,
-          given: { text: token, place: 'uri', name: '' },
+          given: { text: token, place: URI, name: '' },
           originalUri: `/${token}${uri}`,
         },
       );

@@ -3,7 +3,7 @@ import { fromBase64, isBytes, isNumber, isText, must, toBase64 } from '@portcull
 import { isMap, type CborMap, type CborValue } from '@portcullis/tokens/core/cbor';
 import type { Verdict } from '@portcullis/tokens/core/gate';
 import { CATDPOP, CNF } from '@portcullis/tokens/core/labels';
-import type { FoundToken } from '@portcullis/tokens/core/placement';
+import { AUTHORIZATION, type FoundToken } from '@portcullis/tokens/core/placement';
 import type { Reason } from '@portcullis/tokens/core/reasons';
 import type { EventValue } from '@portcullis/tokens/core/request';
 import type { ParsedToken } from '@portcullis/tokens/core/token';
@@ -125,7 +125,7 @@ export function createProver(
       if (age > demand.window || age < -Math.min(clockSkew, demand.window)) return failed('time');
       const { text, place } = attempt.found as FoundToken;
       // Needed where the token came as `Authorization: DPoP` (RFC 9449 4.3), and believed nowhere unless it is right.
-      const bound = context.namesToken || (place === 'authorization' && context.scheme !== 'bearer');
+      const bound = context.namesToken || (place === AUTHORIZATION && context.scheme !== 'bearer');
       if ((bound || read.ath !== undefined) && read.ath !== sha256(text)) return failed('token_hash');
       const { thumbprint } = read;
       // Another's proof spends nothing: whoever has no key must not fill the store.

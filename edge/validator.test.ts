@@ -2,6 +2,7 @@ import { createHmac, generateKeyPairSync, randomBytes, type KeyObject } from 'no
 import { describe, expect, it } from 'vitest';
 import { SignJWT, type JWTPayload } from 'jose';
 import type { Claims } from '@portcullis/tokens/claims';
+import { URI } from '@portcullis/tokens/core/placement';
 import { signCat, signJwt } from '@portcullis/tokens/sign';
 import { context, lambdaRequest, validatorConfig } from '../test/edge/requests.js';
 import { answerOf, createValidator, isAdmitted, requestOf, tokenOf } from './validator.js';
@@ -239,7 +240,7 @@ describe('the verdict', () => {
 
   it('takes a token that stands in the request no more', async () => {
     const token = await signCat(claims, { alg: 'ES256', kid: 'ES256', privateKey: keyOf('ES256') });
-    const given = { text: token, place: 'uri', name: '' } as const;
+    const given = { text: token, place: URI, name: '' } as const;
     expect((await validate(lambdaRequest(), { ...context, given })).reason).toBe('');
     expect((await validate(lambdaRequest(), context)).reason).toBe('missing_token');
   });

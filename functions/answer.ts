@@ -1,25 +1,29 @@
-import { has } from '@portcullis/tokens/core/basics';
+import { has, isText } from '@portcullis/tokens/core/basics';
 import type { ConditionalAnswer } from '@portcullis/tokens/core/conditional-answer';
 import { headerText, type EventRequest, type EventValue } from '@portcullis/tokens/core/request';
 import { settings } from 'portcullis:settings';
 import type { EventResponse } from './event.js';
 
-type Headers = Record<string, EventValue>;
-
-const line = (value: string): EventValue => ({ value: value });
+/** Header values by lower-case name; what is no text is left out. */
+type Texts = Record<string, string | false | undefined>;
 
 /** An answer of our own: never kept by anyone, and readable for a browser's player on an allowed page. */
-const answer = (status: number, headers: Headers, request: EventRequest): EventResponse => {
+const answer = (status: number, texts: Texts, request: EventRequest): EventResponse => {
   const origin = headerText(request, 'origin');
-  headers['cache-control'] = line('no-store');
+  const headers: Record<string, EventValue> = {};
+  texts['cache-control'] = 'no-store';
   if (FEATURES.cors && origin) {
-    if (settings.corsOrigins) headers['vary'] = line('Origin');
+    if (settings.corsOrigins) texts['vary'] = 'Origin';
     if (!settings.corsOrigins || has(settings.corsOrigins, origin)) {
-      headers['access-control-allow-origin'] = line(settings.corsOrigins ? origin : '*');
-      headers['access-control-expose-headers'] = line(settings.exposed);
-      if (settings.corsCredentials) headers['access-control-allow-credentials'] = line('true');
+      texts['access-control-allow-origin'] = settings.corsOrigins ? origin : '*';
+      texts['access-control-expose-headers'] = settings.exposed;
+      if (settings.corsCredentials) texts['access-control-allow-credentials'] = 'true';
     }
   }
+  Object.keys(texts).forEach((name) => {
+    const text = texts[name];
+    if (isText(text)) headers[name] = { value: text };
+  });
   return { statusCode: status, headers: headers };
 };
 
@@ -29,7 +33,7 @@ export const preflight = (request: EventRequest): EventResponse | false =>
 
 /** A redirect that nobody keeps. */
 export const redirect = (status: number, location: string, request: EventRequest): EventResponse =>
-  answer(status, { location: line(location) }, request);
+  answer(status, { location: location }, request);
 
 /** The answer to a refused request. */
 export const refusal = (
@@ -39,19 +43,19 @@ export const refusal = (
   conditional?: ConditionalAnswer,
 ): EventResponse => {
   const status = settings.status[reason] || 401;
-  const headers: Headers = { 'content-type': line('application/json') };
-  if (settings.reasonHeader) headers['x-portcullis-reason'] = line(reason);
-  if (status === 401) headers['www-authenticate'] = line('Bearer');
-  if (status === 503) headers['retry-after'] = line(settings.retryAfter);
-  const refused = answer(status, headers, request);
-  refused.body = '{"error":"' + reason + '","id":"' + id + '"}';
-  if (FEATURES.catif && conditional) {
-    refused.statusCode = conditional.status;
+  const texts: Texts = {
+    'content-type': 'application/json',
+    'x-portcullis-reason': settings.reasonHeader && reason,
+    'www-authenticate': status === 401 && 'Bearer',
+    'retry-after': status === 503 && settings.retryAfter,
+  };
+  if (FEATURES.catif && conditional)
     // A header that is there already stays (CTA-5007-B 4.9.1).
     Object.keys(conditional.headers).forEach((name) => {
       const lower = name.toLowerCase();
-      headers[lower] = headers[lower] || line(conditional.headers[name] as string);
+      texts[lower] = texts[lower] || (conditional.headers[name] as string);
     });
-  }
+  const refused = answer(FEATURES.catif && conditional ? conditional.status : status, texts, request);
+  refused.body = '{"error":"' + reason + '","id":"' + id + '"}';
   return refused;
 };

@@ -1,4 +1,4 @@
-import { fromBase64, toBase64 } from '@portcullis/tokens/core/basics';
+import { toBase64 } from '@portcullis/tokens/core/basics';
 import { parseKeyRecord, parseToken, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import type { FoundToken, Place } from '@portcullis/tokens/core/placement';
 import { headerText } from '@portcullis/tokens/core/request';
@@ -19,9 +19,7 @@ export const HANDOVER = 'x-portcullis-handover';
  */
 export const sealed = (found: FoundToken, record: KeyRecord, event: ViewerEvent): string => {
   const text = found.place + ' ' + found.name + ' ' + found.text;
-  return (
-    text + ' ' + toBase64(host.mac(fromBase64(record.k as string), ['handover ' + event.context.requestId + text]))
-  );
+  return text + ' ' + toBase64(host.mac(record.secret as Buffer, ['handover ' + event.context.requestId + text]));
 };
 
 /** The token that viewer-request handed over; undefined where there is none or the seal is not ours. */
@@ -29,7 +27,11 @@ export async function takeHandover(event: ViewerEvent): Promise<FoundToken | und
   const header = headerText(event.request, HANDOVER);
   if (!header) return undefined;
   const parts = header.split(' ');
-  const found: FoundToken = { place: parts[0] as Place, name: parts[1] as string, text: parts[2] as string };
+  const found: FoundToken = {
+    place: +(parts[0] as string) as Place,
+    name: parts[1] as string,
+    text: parts[2] as string,
+  };
   const json = await host.read('k:' + parseToken(found.text).kid);
   // Compared by their hashes: how long that takes tells nothing of the seal.
   return json && host.digest(header).equals(host.digest(sealed(found, parseKeyRecord(json), event)))
@@ -57,7 +59,5 @@ export async function sealedStart(verdict: Verdict, event: ViewerEvent): Promise
       '/',
     (verdict.found && verdict.found.text) || '-',
   ].join(' ');
-  return (
-    text + ' ' + toBase64(host.mac(fromBase64(key.k as string), ['start ' + event.context.requestId + ' ' + text]))
-  );
+  return text + ' ' + toBase64(host.mac(key.secret as Buffer, ['start ' + event.context.requestId + ' ' + text]));
 }

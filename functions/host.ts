@@ -4,18 +4,13 @@ import type { GateHost } from '@portcullis/tokens/core/gate';
 /** Reads from the KeyValueStore; undefined where there is no such key. Throws when that cannot be told. */
 async function read(key: string): Promise<string | undefined> {
   const store = cf.kvs();
-  let there: unknown = true;
   try {
     return await store.get(key);
   } catch (_) {
-    try {
-      // A rejection may be a missing key or a fault; only `exists` tells which, when it answers.
-      there = await store.exists(key);
-    } catch (_fault) {
-      // A store that cannot say is a store that failed.
-    }
+    // A rejection may be a missing key or a fault; only `exists` tells which, when it answers.
+    const there = await store.exists(key).catch(() => true);
+    if (there !== false) throw 0;
   }
-  if (there !== false) throw 0;
   return undefined;
 }
 

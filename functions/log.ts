@@ -12,7 +12,7 @@ export const logVerdict = (verdict: Verdict, id: string): void => {
   const reason = verdict.reason;
   // Only a token whose signature held has anything to say.
   const claims = verdict.genuine || ({} as CborMap);
-  const replay = FEATURES.catreplay && claims[CATREPLAY];
+  const replay = FEATURES.catreplay ? claims[CATREPLAY] : undefined;
   if (
     // `off` is silent; a key's own `off` has no reason.
     (reason && (policy.mode !== 'off' || verdict.mode !== 'off')) ||
@@ -21,18 +21,19 @@ export const logVerdict = (verdict: Verdict, id: string): void => {
     (FEATURES.allowClients && verdict.allowance !== undefined) ||
     (settings.sample && Math.random() < settings.sample)
   ) {
-    const line: Record<string, unknown> = {
-      id: id,
-      r: reason,
-      m: verdict.mode,
-      k: token && token.kid,
-      s: idText(claims[SESSION]),
-      t: idText(claims[CTI]),
-    };
-    if (FEATURES.onUnknown) line['u'] = verdict.unknown;
-    if (FEATURES.allowClients) line['w'] = verdict.allowance;
-    if (FEATURES.catreplay) line['y'] = replay;
-    if (FEATURES.catpor && reason === 'probabilistic_refusal') line['p'] = claims[CATPOR];
-    console.log(JSON.stringify(line));
+    console.log(
+      JSON.stringify({
+        id: id,
+        r: reason,
+        m: verdict.mode,
+        k: token && token.kid,
+        s: idText(claims[SESSION]),
+        t: idText(claims[CTI]),
+        u: FEATURES.onUnknown ? verdict.unknown : undefined,
+        w: FEATURES.allowClients ? verdict.allowance : undefined,
+        y: replay,
+        p: FEATURES.catpor && reason === 'probabilistic_refusal' ? claims[CATPOR] : undefined,
+      }),
+    );
   }
 };

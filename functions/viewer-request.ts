@@ -1,5 +1,6 @@
 import { decide, type KeyRecord } from '@portcullis/tokens/core/gate';
 import type { FoundToken } from '@portcullis/tokens/core/placement';
+import { dueRenewal } from '@portcullis/tokens/core/renewal';
 import type { EventRequest } from '@portcullis/tokens/core/request';
 import { after, before, policy } from 'portcullis:settings';
 import { preflight, redirect, refusal } from './answer.js';
@@ -32,18 +33,21 @@ export async function handler(event: ViewerEvent): Promise<EventRequest | EventR
       request.uri = verdict.slate;
     }
     if (FEATURES.catr) {
-      const renewal = await renewVerdict(verdict, id);
+      const renewal = dueRenewal(verdict);
       if (renewal) {
         const found = verdict.found as FoundToken;
-        const query = request.rawQueryString();
+        if (renewal.by < 3) request.headers[HANDOVER] = { value: sealed(found, verdict.record as KeyRecord, event) };
         // A redirect is for requests that can be made again.
-        if (renewal.by > 2 && /^(GET|HEAD)$/.test(request.method))
+        else if (/^(GET|HEAD)$/.test(request.method)) {
+          const query = request.rawQueryString();
+          const token = await renewVerdict(verdict, renewal, id);
+          const status = renewal.rules[7] as number;
           return redirect(
-            renewal.status,
-            (original + (query && '?' + query)).replace(found.text, renewal.token),
+            status > 299 && status < 400 ? status : 307,
+            (original + (query && '?' + query)).replace(found.text, token),
             request,
           );
-        if (renewal.by < 3) request.headers[HANDOVER] = { value: sealed(found, verdict.record as KeyRecord, event) };
+        }
       }
     }
     if (FEATURES.startPath && start) {

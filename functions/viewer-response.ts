@@ -1,4 +1,9 @@
 import { decide } from '@portcullis/tokens/core/gate';
+<<<<<<< HEAD
+=======
+import { CATALPN, CATGEOISO3166, CATNIP, GEOHASH } from '@portcullis/tokens/core/labels';
+import { dueRenewal, renewalCarrier } from '@portcullis/tokens/core/renewal';
+>>>>>>> 59ea302 (Write the core smaller: one form of token text, minting in hexadecimal, names for what a compiled file repeats)
 import { headerText } from '@portcullis/tokens/core/request';
 import { isBelow } from '@portcullis/tokens/core/uri';
 import { policy, settings } from 'portcullis:settings';
@@ -36,14 +41,18 @@ export async function handler(event: ViewerEvent): Promise<EventResponse> {
         policy,
         handed,
       );
-      const renewal = await renewVerdict(verdict, event.context.requestId);
-      if (renewal && renewal.by === 1) {
-        response.cookies = response.cookies || {};
-        response.cookies[renewal.name] = { value: renewal.token, attributes: renewal.parameters };
-      } else if (renewal && renewal.by === 2)
-        headers[renewal.name.toLowerCase()] = {
-          value: '"' + renewal.token + '"' + (renewal.parameters && ';' + renewal.parameters),
-        };
+      const renewal = dueRenewal(verdict);
+      const carrier = renewal && renewal.by < 3 && renewalCarrier(verdict, renewal, policy);
+      if (carrier) {
+        const token = await renewVerdict(verdict, renewal, event.context.requestId);
+        if (renewal.by < 2) {
+          response.cookies = response.cookies || {};
+          response.cookies[carrier.name] = { value: token, attributes: carrier.parameters };
+        } else
+          headers[carrier.name.toLowerCase()] = {
+            value: '"' + token + '"' + (carrier.parameters && ';' + carrier.parameters),
+          };
+      }
     } catch (_) {
       // The request was admitted; without a renewal its answer is still the answer.
     }

@@ -3,6 +3,7 @@ import { placeToken, withQueryParameter, type Placement } from '@portcullis/toke
 import { tokenCookie } from '@portcullis/tokens/cookies';
 import { isBelow } from '@portcullis/tokens/core/uri';
 import type { KeyRecord } from '@portcullis/tokens/core/gate';
+import { URI } from '@portcullis/tokens/core/placement';
 import type { Reason } from '@portcullis/tokens/core/reasons';
 import { headerText, type EventRequest } from '@portcullis/tokens/core/request';
 import type { ParsedToken } from '@portcullis/tokens/core/token';
@@ -126,7 +127,7 @@ export function createStartHandler(
       {
         requestId: id,
         distributionDomainName: attempt.domain,
-        given: { text: start.token, place: 'uri', name: '' },
+        given: { text: start.token, place: URI, name: '' },
         originalUri: request.uri,
         // How the token came is not told here. Where it may come as Authorization, proofs must name it (RFC 9449 7.1).
         scheme: config.validator.policy.authorization ? 'dpop' : undefined,

@@ -47,6 +47,7 @@ export const featureNames = [
   'cutOffs',
   'manyPaths',
   'anyJson',
+  'anyEngine',
   'proof',
   'publicKey',
   'startPath',

@@ -6,6 +6,7 @@ import { build, type Plugin } from 'esbuild';
 import { minify } from 'terser';
 import type { FunctionBuild } from '../../functions/config.js';
 import { featureDefines, type Features } from './features.js';
+import { nameRepeated } from './shorten.js';
 
 /** What CloudFront accepts for one function, in bytes; not adjustable (CloudFront quotas). */
 export const FUNCTION_BYTES = 10_240;
@@ -15,7 +16,7 @@ export type FunctionName = (typeof functionNames)[number];
 
 /** Our own property names, shortened in the compiled file. None is a name of the platform, of JSON, or of a record. */
 const PRIVATE_PROPERTIES =
-  /^(tagged|algorithm|claims|signed|signature|payload|found|record|rejections|unknown|allowance|answer|slate_|allowedClients|blackoutMode|renewalKid|audiences|requiredClaims|exactNetworks|allowUnknown|ignoreUncompiled|refuseReplay|address|tlsKey|proofKey|reasonHeader|retryAfter|sample|place|keep|before|by|parameters|allowNone|verify|mac|read|missing|isJwt|http|cleanPath|reason|label|token|text|host|genuine)$/;
+  /^(tagged|algorithm|claims|signed|signature|payload|found|record|secret|rejections|unknown|allowance|answer|slate_|allowedClients|blackoutMode|renewalKid|audiences|requiredClaims|exactNetworks|allowUnknown|ignoreUncompiled|refuseReplay|address|tlsKey|proofKey|reasonHeader|retryAfter|sample|place|keep|before|by|parameters|allowNone|verify|mac|read|missing|isJwt|http|cleanPath|reason|label|token|text|host|genuine)$/;
 
 function settingsPlugin(source: string, directory: string): Plugin {
   return {
@@ -145,7 +146,7 @@ export async function compileFunction(name: FunctionName, given: FunctionBuild, 
     /export\s*\{\s*handler\s*\};?\s*$/,
     '',
   );
-  const small = await minify(exported, {
+  const compressed = await minify(exported, {
     ecma: 2017,
     module: false,
     toplevel: true,
@@ -158,6 +159,13 @@ export async function compileFunction(name: FunctionName, given: FunctionBuild, 
       hoist_funs: false,
       top_retain: ['handler'],
     },
+    mangle: false,
+    format: { comments: false, ascii_only: true },
+  });
+  const small = await minify(nameRepeated(compressed.code ?? ''), {
+    ecma: 2017,
+    module: false,
+    compress: false,
     mangle: { toplevel: true, reserved: ['handler'] },
     format: { comments: false, ascii_only: true },
   });

@@ -10,7 +10,7 @@ import {
 } from '@portcullis/tokens/core/gate';
 import { CATPOR, CATR, CATREPLAY, CTI, SESSION } from '@portcullis/tokens/core/labels';
 import type { FoundToken } from '@portcullis/tokens/core/placement';
-import { renew } from '@portcullis/tokens/core/renewal';
+import { dueRenewal, renewToken } from '@portcullis/tokens/core/renewal';
 import type { ParsedToken } from '@portcullis/tokens/core/token';
 import {
   viewerRequestEvent,
@@ -107,7 +107,12 @@ export async function reference(
     return {
       summary: {
         verdict: 'answered',
-        outcome: { statusCode: 204, headers: shared({ ...settings.preflight }) },
+        outcome: {
+          statusCode: 204,
+          headers: shared(
+            Object.fromEntries(Object.entries(settings.preflight).map(([name, value]) => [name, { value }])),
+          ),
+        },
         logs: [],
       },
       verdict: undefined,
@@ -138,19 +143,24 @@ export async function reference(
   let kid = verdict.token.kid;
   let record = verdict.record as KeyRecord;
   try {
-    if (policy.renewalKid !== undefined) {
-      kid = policy.renewalKid;
-      record = parseKeyRecord((await host.read(`k:${kid}`)) as string);
-    }
-    const renewal = renew(verdict, kid, record, host.digest(`cti:${id}`).subarray(0, 16), policy);
+    const renewal = dueRenewal(verdict);
     const { place, name, text } = verdict.found as FoundToken;
     if (renewal?.by === 3 && ['GET', 'HEAD'].includes(request.method)) {
+      if (policy.renewalKid !== undefined) {
+        kid = policy.renewalKid;
+        record = parseKeyRecord((await host.read(`k:${kid}`)) as string);
+      }
+      const token = renewToken(verdict, renewal, kid, record, host.digest(`cti:${id}`).subarray(0, 16), policy);
       const query = request.rawQueryString();
-      const location = (original + (query && `?${query}`)).replace(text, () => renewal.token);
+      const location = (original + (query && `?${query}`)).replace(text, () => token);
+      const status = renewal.rules[7] as number;
       return {
         summary: {
           verdict: 'redirected',
-          outcome: { statusCode: renewal.status, headers: shared({ location: { value: location } }) },
+          outcome: {
+            statusCode: status > 299 && status < 400 ? status : 307,
+            headers: shared({ location: { value: location } }),
+          },
           logs,
         },
         verdict,

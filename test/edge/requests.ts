@@ -9,7 +9,7 @@ export const settings: AnswerSettings = {
   exposed: '*',
   corsOrigins: undefined,
   corsCredentials: false,
-  preflight: { 'access-control-allow-methods': { value: '*' } },
+  preflight: { 'access-control-allow-methods': '*' },
   retryAfter: '1',
 };
 

@@ -78,7 +78,9 @@ export async function overHttp(edge: LocalEdge, one: AskedRequest): Promise<Outc
   if (answer.headers['x-cache']?.[0]?.startsWith('Miss')) {
     // What the origin has under `/echo` tells what it was asked.
     const target = answer.body.startsWith('{') ? (JSON.parse(answer.body) as { target: string }).target : undefined;
-    return { verdict: 'admitted', ...(target === undefined ? {} : { forwarded: target }), seen: answer.body };
+    // The request's id is random, and may look like anything.
+    const seen = answer.body.replaceAll(answer.headers['x-amz-cf-id']?.[0] ?? '-', '');
+    return { verdict: 'admitted', ...(target === undefined ? {} : { forwarded: target }), seen };
   }
   if (answer.status === 404 && answer.body === 'Not found\n') return { verdict: 'admitted', seen: '' };
   if (answer.status < 400) return { verdict: `status ${answer.status}` };

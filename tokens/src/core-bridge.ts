@@ -5,7 +5,7 @@
 import type { CborMap } from './core/cbor.js';
 import { evaluate, type EvaluationPolicy } from './core/evaluate.js';
 import { decide, parseToken, type GateHost, type GatePolicy } from './core/gate.js';
-import type { Placements } from './core/placement.js';
+import { tokenText, type Placements } from './core/placement.js';
 import type { Reason } from './core/reasons.js';
 import type { EventRequest } from './core/request.js';
 import type { ParsedToken as CoreToken } from './core/token.js';
@@ -27,7 +27,7 @@ export interface ParsedToken {
 
 /** Takes a token apart. Throws a bare reason, or anything else for a token that is malformed. */
 export function parseWithCore(text: string): ParsedToken {
-  return fromCore(parseToken(text));
+  return fromCore(parseToken(tokenText(text)));
 }
 
 function fromCore(token: CoreToken): ParsedToken {

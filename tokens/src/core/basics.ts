@@ -12,11 +12,11 @@ export const must = (holds: unknown): void => {
 export const isText = (value: unknown): value is string => typeof value === 'string';
 
 /** A number that is one: neither NaN nor infinite, which JSON's `1e999` is. */
-export const isNumber = (value: unknown): value is number => Number.isFinite(value);
+export const isNumber = Number.isFinite as (value: unknown) => value is number;
 
-export const isBytes = (value: unknown): value is Buffer => Buffer.isBuffer(value);
+export const isBytes = Buffer.isBuffer as (value: unknown) => value is Buffer;
 
-export const isList = (value: unknown): value is unknown[] => Array.isArray(value);
+export const isList = Array.isArray as (value: unknown) => value is unknown[];
 
 export const has = (list: readonly unknown[] | string, item: unknown): boolean => (list as unknown[]).includes(item);
 

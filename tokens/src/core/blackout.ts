@@ -36,22 +36,21 @@ export const isBlackedOut = (record: BlackoutRecord, request: EventRequest, now:
   const country = viewer('country');
   const region = viewer('country-region');
   let unknown = false;
-  const listed = (list: readonly string[] | undefined, value: string | undefined, elsewhere: unknown): boolean => {
+  let inside = false;
+  const look = (
+    list: readonly string[] | undefined,
+    value: string | undefined,
+    elsewhere: (code: string) => unknown,
+  ): void => {
     must(isList(list || []));
+    if (list && has(list, value)) inside = true;
     // Who is elsewhere needs no finer place to be known as not meant.
-    if (list && !value && !(country && elsewhere)) unknown = true;
-    return !!list && has(list, value);
+    if (list && !value && !(country && list.every(elsewhere))) unknown = true;
   };
-  const inside = [
-    listed(places.country, country, false),
-    listed(
-      places.region,
-      region && country + '-' + region,
-      !(places.region || []).some((code) => code.startsWith(country + '-')),
-    ),
-    // Only the United States have metro codes.
-    listed(places.metro, viewer('metro-code'), country !== 'US'),
-    listed(places.postal, viewer('postal-code'), false),
-  ].includes(true);
+  look(places.country, country, () => false);
+  look(places.region, region && country + '-' + region, (code) => !code.startsWith(country + '-'));
+  // Only the United States have metro codes.
+  look(places.metro, viewer('metro-code'), () => country !== 'US');
+  look(places.postal, viewer('postal-code'), () => false);
   return !inside && unknown ? record.onUnknown !== 'allow' : inside === !!record.deny;
 };

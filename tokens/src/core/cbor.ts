@@ -1,4 +1,4 @@
-import { isBytes, isList, must } from './basics.js';
+import { has, isBytes, isList, isNumber, isText, must } from './basics.js';
 import { CATNIP } from './labels.js';
 import { MAX_DEPTH, MAX_ITEMS } from './limits.js';
 
@@ -21,7 +21,8 @@ export type CborValue = number | string | boolean | null | undefined | Buffer | 
 
 // The decoder's state. Decoding is synchronous and never re-entered; module variables are the fastest njs has.
 let bytes: Buffer;
-let at: number;
+/** The offset of the next item; beyond the end when reading ran over it. */
+export let at: number;
 let count: number;
 let networks: boolean;
 
@@ -30,10 +31,9 @@ export const openCbor = (input: Buffer, offset: number): void => {
   bytes = input;
   at = offset;
   count = 0;
+  // Whoever reads the items of a claim set by themselves may meet tags in any.
+  networks = true;
 };
-
-/** The offset of the next item; beyond the end when reading ran over it. */
-export const cborOffset = (): number => at;
 
 /**
  * A float: fractional or beyond 64 bits, since other integers, NaN and -0.0 are not written as floats, and in its shortest
@@ -66,8 +66,8 @@ const readFloat = (size: number): number => {
 
 /**
  * Reads one data item in deterministic encoding (RFC 8949 4.2.1, map order excepted: CTA-5007-B 4.5).
- * Throws when it is none. Whoever calls this must hold `cborOffset()` against the end of the bytes: reading over the
- * end gives `undefined`, which is no item, or a string that is too short.
+ * Throws when it is none. Whoever calls this must hold `at` against the end of the bytes: reading over the end gives
+ * `undefined`, which is no item, or a string that is too short.
  */
 export const readCbor = (depth: number): CborValue => {
   const start = at;
@@ -85,29 +85,28 @@ export const readCbor = (depth: number): CborValue => {
   if (initial < 128) {
     const text = bytes.toString('utf8', at, (at += argument));
     // What is not UTF-8 is read as U+FFFD.
-    must(text.indexOf('\ufffd') < 0);
+    if (has(text, '\ufffd')) throw 0;
     return text;
   }
-  // Only lists and maps hold `argument` items; a tag's number is no count.
-  must((count += (initial > 191 || argument) as number) < MAX_ITEMS && depth < MAX_DEPTH);
-  if (initial < 160) {
-    const list: CborValue[] = [];
-    while (argument--) list.push(readCbor(depth + 1));
-    return list;
-  }
   if (initial < 192) {
+    if ((count += argument) >= MAX_ITEMS || ++depth > MAX_DEPTH) throw 0;
+    if (initial < 160) {
+      const list: CborValue[] = [];
+      while (argument--) list.push(readCbor(depth));
+      return list;
+    }
     const map: CborMap = {};
-    // Where it stands in its bytes: minting copies entries from there. Claim sets stand at 0, or within `catif`; for the
-    // other maps it would be the dearest step of all.
-    if (FEATURES.mint && depth > 3) Object.defineProperty(map, 'at', { value: start });
+    // Where it stands in its bytes: minting copies entries from there. Claim sets stand at 0, or within `catif`.
+    if (FEATURES.mint && depth > 4) map[''] = start;
     while (argument--) {
-      let label = readCbor(depth + 1) as string | number;
-      if (typeof label === 'string') label = '$' + label;
-      else must((FEATURES.catif && isList(label)) || typeof label === 'number');
-      must(!(label in map));
+      // Most labels are small integers.
+      let label = ((bytes[at] as number) < 24 ? bytes[at++] : readCbor(depth)) as string | number;
+      if (isText(label)) label = '$' + label;
+      else if (!isNumber(label) && !(FEATURES.catif && isList(label))) throw 0;
+      if (label in map) throw 0;
       // Tags stand in `catnip` and nowhere else (CTA-5007-B 4.5).
-      if (FEATURES.catnip && !depth) networks = label === CATNIP;
-      map[label] = readCbor(depth + 1);
+      if (FEATURES.catnip && depth < 2) networks = label === CATNIP;
+      map[label] = readCbor(depth);
     }
     return map;
   }

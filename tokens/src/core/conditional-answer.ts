@@ -3,8 +3,8 @@ import { isMap, type CborMap, type CborValue } from './cbor.js';
 import { keyIdText } from './cose.js';
 import { queryWithoutToken } from './evaluate.js';
 import { parseKeyRecord, type GateHost, type GatePolicy, type Verdict } from './gate.js';
-import { CATIF, claimKey, IAT, ISS } from './labels.js';
-import { cborHead, cborItem, mintToken, type Changes } from './mint.js';
+import { CATIF, claimKey } from './labels.js';
+import { cborHead, cborItem, fromHex, mintToken, type Changes } from './mint.js';
 import { headerText } from './request.js';
 import type { ParsedToken } from './token.js';
 
@@ -15,7 +15,7 @@ export interface ConditionalAnswer {
   readonly headers: Record<string, string>;
 }
 
-const listOf = (value: CborValue): CborValue[] => (isList(value) ? value : [value]) as CborValue[];
+const listOf = (value: CborValue): CborValue[] => ([] as CborValue[]).concat(value);
 
 /** What must not be in a header's name (RFC 9110 5.6.2). */
 export const NO_NAME = /[^\w!#$%&'*+.^`|~-]/;
@@ -58,11 +58,11 @@ export async function conditionalAnswer(
           const record = parseKeyRecord(json);
           const changes: Changes = {};
           // A null issuer and time of issue are filled in by whoever signs.
-          if (part[jwt ? 'iss' : 1] === null) changes[ISS] = policy.issuer || (record.iss || [''])[0];
-          if (part[jwt ? 'iat' : 6] === null) changes[IAT] = Math.floor(host.now());
+          if (part[jwt ? 'iss' : 1] === null) changes['iss'] = policy.issuer || (record.iss || [''])[0];
+          if (part[jwt ? 'iat' : 6] === null) changes['iat'] = Math.floor(attempt.now);
           return mintToken(part, token, changes, kid as string, record, host);
         }
-        if (part === 2) return toBase64(Buffer.concat([cborHead(4, rejected.length)].concat(rejected.map(cborItem))));
+        if (part === 2) return toBase64(fromHex(cborHead(128, rejected.length) + rejected.map(cborItem).join('')));
         if (part !== 0 && part !== 1) return isText(part) ? part : '';
         const query = part ? queryWithoutToken(request, policy) : request.rawQueryString();
         return toBase64(
@@ -85,7 +85,7 @@ export const isConditionalAnswer = (map: CborMap, jwt: boolean): boolean =>
   Object.keys(map).every((key) => {
     const entry = map[key] as CborValue[];
     const status = entry[0] as number;
-    const named = entry[1] || {};
+    const named = (entry[1] || {}) as CborMap;
     return (
       isList(entry) &&
       isNumber(status) &&
@@ -97,7 +97,7 @@ export const isConditionalAnswer = (map: CborMap, jwt: boolean): boolean =>
         (name) =>
           (jwt || name[0] === '$') &&
           name.search(NO_NAME) < 0 &&
-          listOf((named as CborMap)[name]).every((part) => !isText(part) || part.search(NO_VALUE) < 0),
+          listOf(named[name]).every((part) => !isText(part) || part.search(NO_VALUE) < 0),
       ) &&
       (!entry[2] || (jwt ? isText : isBytes)(entry[2]))
     );

@@ -1,5 +1,5 @@
 import { fromBase64, isBytes, must, toBase64 } from './basics.js';
-import { cborOffset, isMap, openCbor, readCbor, readMap, type CborMap, type CborValue } from './cbor.js';
+import { at, isMap, openCbor, readCbor, readMap, type CborMap, type CborValue } from './cbor.js';
 import type { Algorithm, ParsedToken } from './token.js';
 
 /** COSE algorithm numbers (RFC 9053 2.1, 2.2; RFC 8230 2) by name. */
@@ -18,8 +18,8 @@ const NONE = /* @__PURE__ */ fromBase64('QA');
 
 /** A kid as it is looked up: printable ASCII as text, any other bytes as base64url (no key where `rare` is left out). */
 export const keyIdText = (kid: Buffer): string => {
-  const text = kid.toString();
-  return !FEATURES.rare || text.search(/[^!-~]/) < 0 ? text : toBase64(kid);
+  const text = '' + (kid as unknown as string);
+  return FEATURES.rare && text.search(/[^!-~]/) >= 0 ? toBase64(kid) : text;
 };
 
 /**
@@ -30,17 +30,23 @@ export const parseCat = (input: Buffer): ParsedToken => {
   // d8 3d is tag 61, d1 tag 17 (COSE_Mac0), d2 tag 18 (COSE_Sign1), 84 an array of four.
   const start = input[0] === 0xd8 && input[1] === 0x3d ? 2 : 0;
   const isMac = input[start] === 0xd1;
-  must((isMac || input[start] === 0xd2) && input[start + 1] === 0x84);
   openCbor(input, start + 2);
-  const protectedBytes = readCbor(1) as Buffer;
-  const protectedEnd = cborOffset();
-  const outer = readCbor(1) as CborMap;
-  const payloadStart = cborOffset();
-  const payload = readCbor(1) as Buffer;
-  const payloadEnd = cborOffset();
-  const signature = readCbor(1) as Buffer;
-  must(cborOffset() === input.length && [protectedBytes, payload, signature].every(isBytes));
-  if (FEATURES.rare) must(isMap(outer));
+  const protectedBytes = readCbor(3) as Buffer;
+  const protectedEnd = at;
+  const outer = readCbor(3) as CborMap;
+  const payloadStart = at;
+  const payload = readCbor(3) as Buffer;
+  const payloadEnd = at;
+  const signature = readCbor(3) as Buffer;
+  must(
+    (isMac || input[start] === 0xd2) &&
+      input[start + 1] === 0x84 &&
+      at === input.length &&
+      isBytes(protectedBytes) &&
+      isBytes(payload) &&
+      isBytes(signature) &&
+      (!FEATURES.rare || isMap(outer)),
+  );
   // What stands in the protected header counts; a label in both is left to that rule.
   const inner = protectedBytes.length ? readMap(protectedBytes) : outer;
   const header = (label: number): CborValue => (label in inner ? inner : outer)[label];
@@ -61,7 +67,7 @@ export const parseCat = (input: Buffer): ParsedToken => {
   return {
     isJwt: false,
     algorithm: algorithm,
-    kid: kid ? (FEATURES.rare ? keyIdText(kid) : '' + kid) : '',
+    kid: kid ? keyIdText(kid) : '',
     claims: readMap(payload),
     // MAC_structure or Sig_structure (RFC 9052 6.3, 4.4): both byte strings are taken with their heads, which are
     // minimal; empty headers (no bytes or an empty map) and the empty external data are the byte 0x40.

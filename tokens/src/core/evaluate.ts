@@ -7,7 +7,7 @@ import { geohash } from './geohash.js';
 import * as claim from './labels.js';
 import { claimKey } from './labels.js';
 import { bytesText, matchesAll } from './match.js';
-import { addressBits, bitsOf } from './network.js';
+import { addressBits, binary } from './network.js';
 import type { Placements } from './placement.js';
 import type { Reason } from './reasons.js';
 import { isRenewal } from './renewal.js';
@@ -66,6 +66,22 @@ export interface Rejection {
   readonly reason: Reason;
 }
 
+/** Whether the build decides on every claim. */
+const EVERY_CLAIM =
+  FEATURES.catu &&
+  FEATURES.catm &&
+  FEATURES.catnip &&
+  FEATURES.catgeoiso3166 &&
+  FEATURES.geohash &&
+  FEATURES.cath &&
+  FEATURES.catalpn &&
+  FEATURES.cattpk &&
+  FEATURES.catreplay &&
+  FEATURES.catpor &&
+  FEATURES.catif &&
+  FEATURES.catr &&
+  FEATURES.rare;
+
 // One evaluation at a time: it is synchronous from end to end.
 let facts: RequestFacts;
 let policy: EvaluationPolicy & Placements;
@@ -123,28 +139,23 @@ export const queryWithoutToken = (request: EventRequest, policy: Placements): st
     .filter((part) => !FEATURES.query || part.split('=')[0] !== policy.query)
     .join('&');
 
+const COMPONENTS = ['scheme', 'host', 'port', 'path', 'query', 'parent', 'filename', 'stem', 'extension'];
+
 /** One component of the request's URI (CTA-5007-B 4.6.10), by its number or name. */
 const component = (key: string): string => {
+  const index = jwt ? COMPONENTS.indexOf(key) : +key;
   const path = facts.cleanPath;
-  const index = jwt ? 'scheme host port path query parent filename stem extension'.split(' ').indexOf(key) : +key;
   if (index === 3) return path;
-  const slash = path.lastIndexOf('/') + 1;
-  const filename = path.slice(slash);
-  const dot = has(filename, '.') ? filename.lastIndexOf('.') : filename.length;
   const scheme = header('cloudfront-forwarded-proto') || 'https';
   const authority = (header('host') + ':').toLowerCase().split(':') as [string, string];
   const part = [
     scheme,
     authority[0],
     // Without the default port, which is left out of a normal URI.
-    ((scheme as string)[4] ? '443' : '80') === authority[1] ? '' : authority[1],
+    (scheme[4] ? '443' : '80') === authority[1] ? '' : authority[1],
     '',
     index === 4 && normaliseEscapes(queryWithoutToken(facts.http, policy)),
-    path.slice(0, slash - 1),
-    filename,
-    filename.slice(0, dot),
-    filename.slice(dot),
-  ][index];
+  ].concat((/(.*)\/((.*?)((?:\.[^.]*)?))$/.exec(path) as string[]).slice(1))[index];
   must(isText(part));
   return part as string;
 };
@@ -155,24 +166,18 @@ const inNetwork = (entry: CborValue): boolean => {
     must(entry >= 0 && entry % 1 === 0);
     return viewer('asn') === '' + entry;
   }
-  let bits: string;
-  let size: number;
-  let length: number;
-  if (jwt) {
-    const parts = text(entry).split('/') as [string, string];
-    bits = addressBits(parts[0]);
-    size = bits.length;
-    length = parts[1] ? +parts[1] : size;
-  } else {
-    const tagged = (entry as CborTagged).tagged as CborValue[];
-    const pair = isList(tagged);
-    const bytes = pair ? tagged[1] : tagged;
-    must(isBytes(bytes));
-    size = (entry as CborTagged).tag > 52 ? 128 : 32;
-    length = pair ? number(tagged[0]) : size;
-    // Zero bytes at the end of a prefix may be left out (RFC 9164 3.1).
-    bits = bitsOf(bytes as Buffer).padEnd(pair ? size : 0, '0');
-  }
+  // An address, and the length of its prefix if it is one.
+  const parts = (jwt ? text(entry).split('/') : ([] as CborValue[]).concat((entry as CborTagged).tagged).reverse()) as [
+    Buffer & string,
+    number?,
+  ];
+  const isPrefix = parts.length > 1;
+  must(jwt || (isBytes(parts[0]) && (!isPrefix || isNumber(parts[1]))));
+  let bits = jwt ? addressBits(parts[0]) : (parts[0] as Buffer).reduce((digits, byte) => digits + binary(byte, 8), '');
+  const size = jwt ? bits.length : (entry as CborTagged).tag > 52 ? 128 : 32;
+  const length = isPrefix ? +(parts[1] as number) : size;
+  // Zero bytes at the end of a prefix may be left out (RFC 9164 3.1).
+  if (isPrefix) bits = bits.padEnd(size, '0');
   must(
     bits.length === size &&
       length % 1 === 0 &&
@@ -278,9 +283,9 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
       break;
     case claim.CATALPN:
       if (FEATURES.catalpn) {
-        const version = viewer('http-version');
-        const protocol =
-          viewer('tls') && { '1.0': 'http/1.0', '1.1': 'http/1.1', '2.0': 'h2', '3.0': 'h3' }[version as '1.0'];
+        const version = viewer('http-version') as string;
+        // `http/1.1`, `h2`: RFC 7301 6.
+        const protocol = viewer('tls') && version && (version < '2' ? 'http/' + version : 'h' + version[0]);
         return none(value, (one) => (bytesText(one, jwt), '' + (one as Buffer)) === protocol) && 'alpn_mismatch';
       }
       break;
@@ -366,6 +371,7 @@ const check = (value: CborValue, claims: CborMap): Reason | false | undefined | 
   }
   // Claims that nobody knows are ignored (4.6); those that the standard knows and this build leaves out are not.
   if (
+    !EVERY_CLAIM &&
     !policy.ignoreUncompiled &&
     !(FEATURES.startPath && facts.deferred) &&
     (label === claim.CNF || label === claim.GEOHASH || (label > 307 && label < 324))
@@ -390,9 +396,9 @@ export const evaluate = (
   jwt = token.isJwt;
   if (policy.requiredClaims && policy.requiredClaims.some((key) => !(key in token.claims))) throw 'claim_missing';
   // A build that knows every claim asks for each: listing the keys of so sparse an object is dear to V8.
-  (FEATURES.rare ? claim.KNOWN : Object.keys(token.claims)).forEach((key) => {
+  (FEATURES.anyEngine ? claim.KNOWN : Object.keys(token.claims)).forEach((key) => {
     label = +key;
-    const reason = (!FEATURES.rare || key in token.claims) && check(token.claims[key], token.claims);
+    const reason = (!FEATURES.anyEngine || key in token.claims) && check(token.claims[key], token.claims);
     if (
       reason &&
       (!FEATURES.onUnknown || !has(facts.unknown, label)) &&

@@ -29,6 +29,8 @@ export interface KeyRecord {
   readonly alg: string;
   /** An HMAC secret in base64url; for public keys, whatever the host's `verify` takes. */
   readonly k?: string;
+  /** The bytes of `k`; the gate's own, whatever a record says under this name. */
+  secret?: Buffer;
   readonly iss?: readonly string[];
   readonly paths?: readonly string[];
   readonly mode?: Mode;
@@ -127,21 +129,18 @@ export interface Verdict extends RequestFacts {
   answer?: ConditionalAnswer | undefined;
 }
 
+/** The scopes of revocations: token, session, subject, subject and content, content, and ids that `catpor` rejects. */
+const SCOPES = FEATURES.catpor ? 'tsuxcp' : FEATURES.revokeContent ? 'tsuxc' : FEATURES.revokeSubject ? 'tsux' : 'ts';
+
 /** Whether two MACs are equal; how long that takes depends on neither. */
 const sameMac = (a: Buffer, b: Buffer): boolean =>
   !a.reduce((sum, byte, i) => sum | (byte ^ (b[i] as number)), a.length ^ 32);
 
-/** Takes the text of a token of bounded length apart. Throws when it is none. */
+/** Takes the text of a token (see `tokenText`) of bounded length apart. Throws when it is none. */
 export const parseToken = (text: string): ParsedToken => {
-  // Padding is allowed (CTA-5007-B 4.3.1.1), and escaped in a query.
-  const bare = text.replace(/(=|%3d){1,2}$/i, '');
-  if (FEATURES.jwt && text[0] === 'e') {
-    must(bare.search(/[^\w.-]/) < 0);
-    return parseJwt(bare);
-  }
-  must((!FEATURES.rare || bare.length % 4 !== 1) && bare.search(/[^\w-]/) < 0);
-  if (!FEATURES.cat) throw 0;
-  return parseCat(fromBase64(bare));
+  if (FEATURES.jwt && text[0] === 'e') return parseJwt(text);
+  if (!FEATURES.cat || text.length % 4 === 1 || has(text, '.')) throw 0;
+  return parseCat(fromBase64(text));
 };
 
 /** An id as revocations and logs have it: a JWT's text as it stands, a CAT's bytes in base64url; undefined if there is none. */
@@ -151,11 +150,11 @@ export const idText = (value: CborValue | undefined): string | undefined =>
 /** A key record. Throws when it is not one, or its secret can be guessed: our own fault, not the viewer's. */
 export const parseKeyRecord = (json: string): KeyRecord => {
   const record = JSON.parse(json) as KeyRecord;
+  record.secret = fromBase64(record.k || '');
   must(
     record.alg &&
       // What is not base64url reads as few bytes or none, which anyone could sign with.
-      (((FEATURES.publicKey || FEATURES.startPath) && record.alg !== 'HS256') ||
-        fromBase64(record.k as string).length > 15) &&
+      (((FEATURES.publicKey || FEATURES.startPath) && record.alg !== 'HS256') || record.secret.length > 15) &&
       // A build that cannot hold a key to its issuers and paths must not take one that is bound to some.
       (FEATURES.keyScope ? isList(record.iss || []) && isList(record.paths || []) : !record.iss && !record.paths),
   );
@@ -199,7 +198,7 @@ export async function decide(
     now: now,
     address: address,
     host: host,
-    reason: '',
+    reason: 'missing_token',
     mode: policy.mode,
     rejections: [],
     unknown: [],
@@ -211,19 +210,18 @@ export async function decide(
     const path = (verdict.cleanPath = normalisePath(request.uri));
     if (FEATURES.publicPaths && policy.publicPaths && isBelow(path, policy.publicPaths)) {
       verdict.mode = 'off';
+      verdict.reason = '';
       return verdict;
     }
     const match = FEATURES.contentId && policy.contentId && policy.contentId.exec(path);
     const content = match ? match[1] : undefined;
     let length = 0;
     let answer: ConditionalAnswer | undefined;
-    verdict.reason = 'missing_token';
     // njs: where something is thrown before an async function first waits, later turns of a loop lose their variables to
     // the first one's at their first wait. A malformed token would be decided in the place of the good one behind it.
     await 0;
     for (let i = 0; i < found.length; i++) {
-      const attempt = undecided(path);
-      if (!i) verdict = attempt;
+      const attempt = i ? undecided(path) : verdict;
       try {
         stage = 'malformed_token';
         attempt.found = found[i] as FoundToken;
@@ -240,7 +238,7 @@ export async function decide(
         const record = (attempt.record = parseKeyRecord(
           FEATURES.startPath && json === undefined ? '{"alg":"-"}' : (json as string),
         ));
-        const below = !FEATURES.keyScope || !record.paths || isBelow(attempt.cleanPath, record.paths);
+        const below = !FEATURES.keyScope || !record.paths || isBelow(path, record.paths);
         // A record's mode holds on its own paths only: a key in `log` must not open another tenant's content.
         if (FEATURES.modes && below) attempt.mode = recordedMode(record, now, policy);
         if (!FEATURES.modes || attempt.mode !== 'off') {
@@ -257,8 +255,7 @@ export async function decide(
             if (!genuine) throw 'bad_signature';
           } else {
             if (record.alg !== 'HS256') throw 'unsupported_algorithm';
-            if (!sameMac(token.signature, host.mac(fromBase64(record.k as string), token.signed)))
-              throw 'bad_signature';
+            if (!sameMac(token.signature, host.mac(record.secret as Buffer, token.signed))) throw 'bad_signature';
           }
           if (FEATURES.tlsKeyLookup && claims[claim.CATTPK])
             // CloudFront gives functions the certificate's hash, not its key: the store knows the keys of known certificates.
@@ -276,21 +273,20 @@ export async function decide(
           if (!FEATURES.startPath || !attempt.deferred) attempt.rejections = rejections;
           stage = 'store_error';
           const subject = claims[claim.SUB];
-          const scopes: [letter: string, id: CborValue][] = [
-            ['t', FEATURES.revokeToken && claims[claim.CTI]],
-            ['s', FEATURES.revokeSession && claims[claim.SESSION]],
+          const ids = [
+            FEATURES.revokeToken && claims[claim.CTI],
+            FEATURES.revokeSession && claims[claim.SESSION],
+            FEATURES.revokeSubject && subject,
+            FEATURES.revokeSubjectContent && subject && content && subject + '\n' + content,
+            FEATURES.revokeContent && content,
+            FEATURES.catpor &&
+              claims[claim.CATPOR] &&
+              rejectionValue((claims[claim.CATPOR] as CborValue[])[1], claims, token.isJwt),
           ];
-          if (FEATURES.revokeSubject) scopes.push(['u', subject]);
-          if (FEATURES.revokeSubjectContent && FEATURES.contentId)
-            scopes.push(['x', subject && content && subject + '\n' + content]);
-          if (FEATURES.revokeContent && FEATURES.contentId) scopes.push(['c', content]);
-          if (FEATURES.catpor && claims[claim.CATPOR])
-            scopes.push(['p', rejectionValue((claims[claim.CATPOR] as CborValue[])[1], claims, token.isJwt)]);
-          for (let j = 0; j < scopes.length; j++) {
-            const letter = (scopes[j] as [string, CborValue])[0];
-            const id = idText((scopes[j] as [string, CborValue])[1]);
+          for (let j = 0; j < SCOPES.length; j++) {
+            const id = idText(ids[j] as CborValue);
             if (id && (!FEATURES.publicKey || !host.keysAlone)) {
-              const digest = host.digest(letter + ':' + id);
+              const digest = host.digest(SCOPES[j] + ':' + id);
               let key = bucketKey(digest);
               let bucket = await host.read(key);
               let entries = bucket || '';
@@ -305,12 +301,13 @@ export async function decide(
                 entries += bucket;
               }
               const revoked = findRevocation(entries, digest, claims[claim.IAT]);
-              if (revoked) throw FEATURES.catpor && letter === 'p' ? 'probabilistic_refusal' : revoked;
+              if (revoked) throw FEATURES.catpor && j > 4 ? 'probabilistic_refusal' : revoked;
             }
           }
           if (rejections[0]) throw rejections[0].reason;
         }
         verdict = attempt;
+        verdict.reason = '';
         if (!FEATURES.startPath || !attempt.deferred) break;
       } catch (thrown) {
         attempt.reason = isText(thrown) ? (thrown as Reason) : stage;

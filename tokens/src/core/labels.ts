@@ -1,3 +1,5 @@
+import { isNumber } from './basics.js';
+
 /** Claim keys: IANA "CWT Claims" registry (RFC 8392 4, CTA-5007-B 4.6). Inside, claims go by these in either format. */
 export const ISS = 1;
 export const SUB = 2;
@@ -60,22 +62,24 @@ const KEYS: Record<string, number> = FEATURES.rare
       sid: -65537,
       sxp: -65538,
     }
-  : {
-      iss: 1,
-      sub: 2,
-      aud: 3,
-      exp: 4,
-      nbf: 5,
-      iat: 6,
-      jti: 7,
-      catv: 310,
-      catnip: 311,
-      catu: 312,
-      catm: 313,
-      catgeoiso3166: 316,
-      sid: -65537,
-      sxp: -65538,
-    };
+  : FEATURES.catnip || FEATURES.catm || FEATURES.catgeoiso3166
+    ? {
+        iss: 1,
+        sub: 2,
+        aud: 3,
+        exp: 4,
+        nbf: 5,
+        iat: 6,
+        jti: 7,
+        catv: 310,
+        catnip: 311,
+        catu: 312,
+        catm: 313,
+        catgeoiso3166: 316,
+        sid: -65537,
+        sxp: -65538,
+      }
+    : { iss: 1, sub: 2, aud: 3, exp: 4, nbf: 5, iat: 6, jti: 7, catv: 310, catu: 312, sid: -65537, sxp: -65538 };
 
 /** Every claim key that a full build decides on, lowest first and our own last, as `Object.keys` lists claims. */
 export const KNOWN: readonly number[] = /* @__PURE__ */ Object.keys(KEYS).map((name) => KEYS[name] as number);
@@ -85,7 +89,8 @@ export const KNOWN: readonly number[] = /* @__PURE__ */ Object.keys(KEYS).map((n
  * Names of the standard's that the build does not know give the key of `cnf`, which is refused then.
  */
 export const claimKey = (name: string): number | string =>
-  typeof KEYS[name] === 'number'
+  // Inherited members (`toString`) are no numbers.
+  isNumber(KEYS[name])
     ? (KEYS[name] as number)
     : !FEATURES.rare && /^(cat|cnf$|geohash$)/.test(name)
       ? CNF

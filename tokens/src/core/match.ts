@@ -29,8 +29,8 @@ const waysThrough = (pattern: string): number =>
 
 /** Whether the groups that a pattern finds in `text` are those that `expected` gives behind the pattern. */
 const matchesPattern = (expected: CborValue[], text: string): boolean => {
+  must(isList(expected) && expected.length && expected.every((entry, i) => isText(entry) || (i && entry === null)));
   const pattern = expected[0] as string;
-  must(isText(pattern) && expected.every((entry, i) => isText(entry) || (i && entry === null)));
   if (
     !EXTENDED.test(pattern) ||
     pattern.length > MAX_REGEX_LENGTH ||
@@ -59,9 +59,14 @@ const matchesPattern = (expected: CborValue[], text: string): boolean => {
 
 /** A byte string in base64url text; a JWT has it in that form already. Throws when it is of the other kind. */
 export const bytesText = (value: CborValue, jwt: boolean): string => {
-  must(jwt ? isText(value) : isBytes(value));
+  must((jwt ? isText : isBytes)(value));
   return jwt ? (value as string) : toBase64(value as Buffer);
 };
+
+/** JWT names of match types, in the order of the standard's numbers, which begin at -2. */
+const MATCHES = ['sha512-256', 'sha256', 'exact', 'prefix', 'suffix', 'contains', 'regex'];
+/** The string methods that match types 1 to 3 are. */
+const METHODS = ['-', 'startsWith', 'endsWith', 'includes'] as const;
 
 /**
  * Whether `text` satisfies every match of a match map (CTA-5007-B 4.6.10). Every match is looked at, so that a
@@ -75,29 +80,20 @@ export const matchesAll = (
   digest: (text: string) => Buffer,
   jwt: boolean,
 ): boolean => {
-  let holds = true;
+  let all = true;
   keysOf(matches).forEach((type) => {
     const operand = (matches as CborMap)[type] as string;
-    const match = jwt ? ['exact', 'prefix', 'suffix', 'contains', 'regex'].indexOf(type) : +type;
-    if (FEATURES.catuRegex && match === 4) {
-      must(isList(operand));
-      if (!matchesPattern(operand as unknown as CborValue[], text)) holds = false;
-    } else if (FEATURES.catuHash && type === (jwt ? 'sha256' : '-1')) {
-      if (bytesText(operand, jwt) !== toBase64(digest(text))) holds = false;
-    } else {
-      if (type === (jwt ? 'sha512-256' : '-2') && FEATURES.rare) throw 'unsupported_claim';
-      must(match >= 0 && match < 4 && isText(operand));
-      if (
-        match > 1
-          ? match > 2
-            ? text.indexOf(operand) < 0
-            : !text.endsWith(operand)
-          : match
-            ? !text.startsWith(operand)
-            : text !== operand
-      )
-        holds = false;
-    }
+    const match = jwt ? MATCHES.indexOf(type) - 2 : +type;
+    const method = METHODS[match] as 'includes';
+    if (FEATURES.catuHash && match === -2) throw 'unsupported_claim';
+    if (
+      FEATURES.catuRegex && match === 4
+        ? !matchesPattern(operand as unknown as CborValue[], text)
+        : FEATURES.catuHash && match === -1
+          ? bytesText(operand, jwt) !== toBase64(digest(text))
+          : (must(isText(operand) && method), match ? !text[method](operand) : text !== operand)
+    )
+      all = false;
   });
-  return holds;
+  return all;
 };

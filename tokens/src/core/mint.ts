@@ -1,32 +1,39 @@
-import { fromBase64, isBytes, isText, must, toBase64 } from './basics.js';
-import { cborOffset, openCbor, readCbor, type CborMap } from './cbor.js';
+import { has, isNumber, isText, must, toBase64 } from './basics.js';
+import { at, openCbor, readCbor, type CborMap } from './cbor.js';
 import type { GateHost, KeyRecord } from './gate.js';
-import { claimName } from './labels.js';
+import { claimKey } from './labels.js';
 import type { ParsedToken } from './token.js';
 
-/** A CBOR head (RFC 8949 3): major type and argument, in the shortest form. */
-export const cborHead = (major: number, argument: number): Buffer => {
-  const bytes: number[] = [];
-  const size = argument < 24 ? 0 : argument < 256 ? 1 : argument < 65536 ? 2 : argument < 2 ** 32 ? 4 : 8;
-  for (let rest = argument; bytes.length < size; rest = Math.floor(rest / 256)) bytes.unshift(rest % 256);
-  return Buffer.from([major * 32 + (size ? 24 + Math.log2(size) : argument)].concat(bytes));
-};
+/** A number below 2³² as `size` bytes in hexadecimal. */
+const hexOf = (number: number, size: number): string => (256 ** size + number).toString(16).slice(1);
 
-/** An integer, a byte string or a text in CBOR. */
-export const cborItem = (value: unknown): Buffer => {
-  if (typeof value === 'number') return value < 0 ? cborHead(1, ~value) : cborHead(0, value);
+/** A CBOR head (RFC 8949 3) in hexadecimal: major type times 32, and an argument below 2³² in the shortest form. */
+export const cborHead = (major: number, argument: number): string =>
+  argument < 24
+    ? hexOf(major + argument, 1)
+    : argument < 256
+      ? hexOf(major + 24, 1) + hexOf(argument, 1)
+      : argument < 65536
+        ? hexOf(major + 25, 1) + hexOf(argument, 2)
+        : hexOf(major + 26, 1) + hexOf(argument, 4);
+
+/** An integer, a byte string or a text in CBOR, in hexadecimal. */
+export const cborItem = (value: unknown): string => {
+  if (isNumber(value)) return value < 0 ? cborHead(32, ~value) : cborHead(0, value);
   const bytes = Buffer.from(value as string);
-  return Buffer.concat([cborHead(isText(value) ? 3 : 2, bytes.length), bytes]);
+  return cborHead(isText(value) ? 96 : 64, bytes.length) + bytes.toString('hex');
 };
 
-/** Claims to be written anew, by key. */
-export type Changes = Record<number, number | Buffer | string | undefined>;
+export const fromHex = (hex: string): Buffer => Buffer.from(hex, 'hex');
+
+/** Claims to be written anew, by JWT name. */
+export type Changes = Record<string, number | Buffer | string | undefined>;
 
 /**
  * Signs a claim set of a token once more with some claims changed; all others are copied as they stand.
  * Throws where the key is not an HMAC key.
  *
- * @param claims The token's own claims, or a set within them.
+ * @param claims The token's own claims, or a set within them; a JWT's by name.
  * @param changes Replace claims that are there and add those that are not.
  */
 export const mintToken = (
@@ -38,39 +45,42 @@ export const mintToken = (
   host: GateHost,
 ): string => {
   must(record.alg === 'HS256');
-  const secret = fromBase64(record.k as string);
-  const labels = Object.keys(changes).map(Number);
+  const secret = record.secret as Buffer;
   if (FEATURES.jwt && token.isJwt) {
-    const named = Object.assign({}, claims === token.claims ? token.payload : claims) as Record<string, unknown>;
-    labels.forEach((label) => {
-      named[claimName(label)] = isBytes(changes[label]) ? toBase64(changes[label] as Buffer) : changes[label];
-    });
-    const body = [{ alg: 'HS256', typ: 'JWT', kid: kid }, named]
+    const body = [{ alg: 'HS256', typ: 'JWT', kid: kid }, Object.assign({}, claims, changes)]
       .map((part) => toBase64(Buffer.from(JSON.stringify(part))))
       .join('.');
     return body + '.' + toBase64(host.mac(secret, [body]));
   }
   const source = token.payload as Buffer;
-  const entries: Buffer[] = labels.map((label) => Buffer.concat([cborItem(label), cborItem(changes[label])]));
-  // The head of the map, whose count may take a byte of its own, then entry by entry.
-  let start = claims === token.claims ? 0 : (claims['at'] as number);
+  const labels = Object.keys(changes).map(claimKey);
+  let count = 0;
+  let entries = '';
+  const add = (entry: string): void => {
+    count++;
+    entries += entry;
+  };
+  Object.keys(changes).forEach((name) => add(cborItem(claimKey(name)) + cborItem(changes[name])));
+  // Behind the head of the map, whose count may take a byte of its own, entry by entry.
+  let start = (claims[''] as number) || 0;
   let left = (source[start++] as number) & 31;
+  must(left < 25);
   if (left > 23) left = source[start++] as number;
   openCbor(source, start);
   while (left--) {
-    start = cborOffset();
+    start = at;
     const label = readCbor(1);
     readCbor(1);
-    if (!labels.includes(label as number)) entries.push(source.subarray(start, cborOffset()));
+    if (!has(labels, label)) add(source.toString('hex', start, at));
   }
-  const payload = cborItem(Buffer.concat(([cborHead(5, entries.length)] as Buffer[]).concat(entries)));
+  const payload = cborItem(fromHex(cborHead(160, count) + entries));
   // Tag 17, an array of four: {1: 5} in a byte string, {4: kid}, payload, MAC.
   return toBase64(
-    Buffer.concat([
-      fromBase64('0YRDoQEFoQQ'),
-      cborItem(Buffer.from(kid)),
-      payload,
-      cborItem(host.mac(secret, [fromBase64('hGRNQUMwQ6EBBUA'), payload])),
-    ]),
+    fromHex(
+      'd18443a10105a104' +
+        cborItem(Buffer.from(kid)) +
+        payload +
+        cborItem(host.mac(secret, [fromHex('84644d41433043a1010540' + payload)])),
+    ),
   );
 };

@@ -1,4 +1,4 @@
-import { valuesOf, type EventRequest, type EventValue } from './request.js';
+import type { EventRequest, EventValue } from './request.js';
 
 /** Where a token segment stands in the path: behind `before`; what is left of that in the forwarded path is `keep`. */
 export interface PathPlacement {
@@ -35,15 +35,29 @@ export const TOKEN_HEADERS = ['cta-', ''].map((prefix) => prefix + 'common-acces
  */
 const TOKEN_START = FEATURES.encrypted ? /^(eyJ|0[Yo]R|0IN|2D3)/ : /^(eyJ|0[Yo]R|2D3)/;
 
-/** Where a token was found; renewal answers by the same way (CTA-5007-B 4.9.2). */
-export type Place = 'uri' | 'cookie' | 'header' | 'authorization';
+/**
+ * A token by itself. Padding is allowed (CTA-5007-B 4.3.1.1), and escaped in a query.
+ */
+const TOKEN = FEATURES.cat ? /^([\w.-]+)(=|%3[dD]){0,2}$/ : /^([\w.-]+)$/;
+
+/** Where a token was found, by the standard's number for renewing it the same way (CTA-5007-B 4.9.2). */
+export const COOKIE = 1;
+export const HEADER = 2;
+export const URI = 3;
+/** The header `Authorization`, without its scheme; the standard has no number for it, and renews by a header. */
+export const AUTHORIZATION = 4;
+export type Place = 1 | 2 | 3 | 4;
 
 export interface FoundToken {
+  /** The token; `''` where what stands in its place cannot be one. */
   readonly text: string;
   readonly place: Place;
-  /** The header's name, when it came in one. */
+  /** The name of the header, when it came in one of the two for tokens. */
   readonly name: string;
 }
+
+/** The token in what stands in its place; `''` where that cannot be one. */
+export const tokenText = (value: string): string => (TOKEN.exec(value) || ['', ''])[1] as string;
 
 /**
  * Takes every token out of a request, which is changed, so that none reaches the origin whatever the verdict.
@@ -52,47 +66,61 @@ export interface FoundToken {
  *   else from left to right in the URI, then cookies, then Authorization.
  */
 export const takeTokens = (request: EventRequest, policy: Placements): FoundToken[] => {
-  let found: FoundToken[] = [];
-  const add = (text: string | undefined, place: Place, name: string): void => {
+  const found: FoundToken[] = [];
+  const add = (value: string, place: Place, name: string): void => {
     // Only renewal asks where a token came from.
-    if (text) found.push(FEATURES.catr ? { text: text, place: place, name: name } : ({ text: text } as FoundToken));
+    if (value)
+      found.push(
+        FEATURES.catr
+          ? { text: tokenText(value), place: place, name: name }
+          : ({ text: tokenText(value), name: name } as FoundToken),
+      );
   };
-  /** Adds the values under a name, or what a pattern finds in them, and takes them away. */
-  const take = (from: Record<string, EventValue>, name: string, pattern: RegExp, place: Place): void => {
+  /** Adds the values under a name, and takes them away. */
+  const take = (from: Record<string, EventValue>, name: string, place: Place, header: string): void => {
     const entry = from[name];
     if (entry) {
-      valuesOf(entry).forEach((value) => add((pattern.exec(value) || [])[1], place, name));
+      (entry.multiValue || [entry]).forEach((one) =>
+        add(
+          FEATURES.authorization && place === AUTHORIZATION
+            ? ((/^(?:Bearer|DPoP) +(.*)/i.exec(one.value) || [])[1] as string)
+            : // A structured field: a token or string, its parameters ignored (RFC 8941 3.3).
+              FEATURES.header && header
+              ? one.value.replace(/^"|"? *(;.*)?$/g, '')
+              : one.value,
+          place,
+          header,
+        ),
+      );
       delete from[name];
     }
   };
   /** Takes a token segment behind `before`, if one is there. */
   const takeSegment = (before: string, keep: string): boolean => {
-    const rest = request.uri.slice(before.length + 1);
+    const uri = request.uri;
+    const start = before.length + 1;
+    const text = uri.slice(start).split('/', 1)[0] as string;
     // Behind a marker any segment is a token; elsewhere only what looks like one.
-    if (!request.uri.startsWith(before + '/') || (before === keep && rest.search(TOKEN_START))) return false;
-    const text = rest.split('/')[0] as string;
-    add(text, 'uri', '');
-    request.uri = keep + (rest.slice(text.length) || '/');
+    if (!uri.startsWith(before + '/') || (before === keep && text.search(TOKEN_START))) return false;
+    add(text, URI, '');
+    request.uri = keep + (uri.slice(start + text.length) || '/');
     return true;
   };
   if (FEATURES.path && FEATURES.manyPaths)
     (policy.path || []).some((placement) => takeSegment(placement.before, placement.keep));
   if (FEATURES.path && !FEATURES.manyPaths) takeSegment(policy.pathBefore as string, policy.pathKeep as string);
-  if (FEATURES.pathParameter && policy.pathParameter && request.uri.includes(';'))
+  if (FEATURES.pathParameter && policy.pathParameter)
     request.uri = request.uri.replace(new RegExp(';' + policy.pathParameter + '=([^/;]*)', 'g'), (_, text: string) => {
-      add(text, 'uri', '');
+      add(text, URI, '');
       return '';
     });
-  if (FEATURES.query && policy.query) take(request.querystring, policy.query, /(.*)/, 'uri');
-  if (FEATURES.cookie && policy.cookie) take(request.cookies, policy.cookie, /(.*)/, 'cookie');
-  if (FEATURES.authorization && policy.authorization)
-    take(request.headers, 'authorization', /^(?:Bearer|DPoP) +(.*)/i, 'authorization');
+  if (FEATURES.query && policy.query) take(request.querystring, policy.query, URI, '');
+  if (FEATURES.cookie && policy.cookie) take(request.cookies, policy.cookie, COOKIE, '');
+  if (FEATURES.authorization && policy.authorization) take(request.headers, 'authorization', AUTHORIZATION, '');
   if (FEATURES.header && policy.header) {
-    const others = found;
-    found = [];
-    // A structured field: a token or string, its parameters ignored (RFC 8941 3.3).
-    TOKEN_HEADERS.forEach((name) => take(request.headers, name, /([^"; ]+)/, 'header'));
-    if (!found[0]) found = others;
+    TOKEN_HEADERS.forEach((name) => take(request.headers, name, HEADER, name));
+    const alone = found.filter((one) => one.name);
+    if (alone[0]) return alone;
   }
   return found;
 };

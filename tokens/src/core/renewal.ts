@@ -1,32 +1,18 @@
-import { has, isNumber, isText } from './basics.js';
+import { has, isNumber, isText, toBase64 } from './basics.js';
 import { isMap, type CborMap, type CborValue } from './cbor.js';
 import { NO_NAME, NO_VALUE } from './conditional-answer.js';
 import type { GateHost, GatePolicy, KeyRecord, Verdict } from './gate.js';
-import { CATR, CTI, EXP, IAT, ISS, SESSION_END } from './labels.js';
+import { CATR, CTI, EXP, SESSION_END } from './labels.js';
 import { mintToken, type Changes } from './mint.js';
-import type { FoundToken } from './placement.js';
+import { HEADER, URI, type FoundToken } from './placement.js';
 import type { ParsedToken } from './token.js';
 
-/** How a renewed token goes back. */
-export interface Renewal {
-  /** 1 cookie, 2 header, 3 redirect: the standard's numbers. */
-  readonly by: number;
-  readonly token: string;
-  /** Name of the cookie or header. */
-  readonly name: string;
-  /** Parameters to be put behind the cookie or header value. */
-  readonly parameters: string;
-  readonly status: number;
-}
+const RULES = ['type', 'expext', 'deadline', 'cookieName', 'headerName', 'cookieParams', 'headerParams', 'status'];
+const TYPES = ['automatic', 'cookie', 'header', 'redirect'];
 
 /** A renewal's rules by the standard's numbers, whichever format they came in. */
-const rulesOf = (map: CborMap, jwt: boolean): CborValue[] => {
-  const rules = 'type expext deadline cookieName headerName cookieParams headerParams status'
-    .split(' ')
-    .map((name, i) => map[jwt ? name : i]);
-  if (jwt) rules[0] = ['automatic', 'cookie', 'header', 'redirect'].indexOf(rules[0] as string);
-  return rules;
-};
+const rulesOf = (map: CborMap, jwt: boolean): CborValue[] =>
+  RULES.map((name, i) => (jwt ? (i ? map[name] : TYPES.indexOf(map[name] as string)) : map[i]));
 
 /** Whether a `catr` is of the standard's form (CTA-5007-B 4.9.2): type and seconds are there, every value of its type. */
 export const isRenewal = (map: CborMap, jwt: boolean): boolean =>
@@ -45,65 +31,89 @@ export const isRenewal = (map: CborMap, jwt: boolean): boolean =>
 /** Which parameters do not belong to a type: 3 and 5 are for cookies, 4 and 6 for headers, 7 for redirects. */
 const FOREIGN = ['', '467', '357', '3456'];
 
+/** A renewal that is due. */
+export interface Renewal {
+  /** 1 cookie, 2 header, 3 redirect: the standard's numbers. */
+  readonly by: number;
+  /** The new `exp`. */
+  readonly until: number;
+  readonly rules: readonly CborValue[];
+}
+
 /**
- * The renewed token of an admitted request, or undefined when it is not to be renewed (CTA-5007-B 4.9.2).
+ * Whether an admitted request's token is to be renewed, and how (CTA-5007-B 4.9.2); undefined when it is not.
+ * Only a token whose signature held: in mode `off` none was checked, and signing its claims would make it genuine.
+ */
+export const dueRenewal = (verdict: Verdict): Renewal | undefined => {
+  const claims = verdict.genuine;
+  if (verdict.reason || !claims || !claims[CATR]) return undefined;
+  const rules = rulesOf(claims[CATR] as CborMap, (verdict.token as ParsedToken).isJwt);
+  const expiry = claims[EXP] as number;
+  const seconds = rules[1] as number;
+  // Never beyond the session's end.
+  const until = Math.floor(Math.min(verdict.now + seconds, (claims[SESSION_END] as number) || Infinity));
+  // Automatic: the way it came in.
+  const by = (rules[0] as number) || (verdict.found as FoundToken).place & 3 || HEADER;
+  // Without a deadline every single request would be redirected.
+  const deadline = (rules[2] === undefined && by > HEADER ? seconds / 2 : rules[2]) as number | undefined;
+  return rules.some((rule, i) => rule !== undefined && has(FOREIGN[rules[0] as number] as string, '' + i)) ||
+    // A deadline needs an exp to be before.
+    (deadline !== undefined && !(expiry - verdict.now <= deadline)) ||
+    until <= verdict.now ||
+    until <= expiry ||
+    // What CBOR's heads have room for here; the year 2106.
+    until > 4294967295 ||
+    // Only what is in a URI can be changed there.
+    (by > HEADER && (verdict.found as FoundToken).place !== URI)
+    ? undefined
+    : { by: by, until: until, rules: rules };
+};
+
+/**
+ * The renewed token: the claims stay as they are but for `exp`, our `iss` where the key is for it, `iat`, and a new
+ * `cti` if there was one. The session handle is copied.
  *
- * The claims stay as they are but for: a new `exp`, never beyond the session's end; our `iss`, where the key is for it;
- * `iat`; and a new `cti` if there was one. The session handle is copied.
- *
- * @param verdict An admitting verdict with its token.
  * @param kid The key to sign with, and its record.
  * @param id 16 bytes that no other token has.
  */
-export const renew = (
+export const renewToken = (
   verdict: Verdict,
+  renewal: Renewal,
   kid: string,
   record: KeyRecord,
   id: Buffer,
   policy: GatePolicy,
-): Renewal | undefined => {
+): string => {
   const token = verdict.token as ParsedToken;
-  const claims = token.claims;
-  const found = verdict.found as FoundToken;
-  const rules = rulesOf(claims[CATR] as CborMap, token.isJwt);
-  const host = verdict.host as GateHost;
-  const now = verdict.now;
-  const expiry = claims[EXP] as number;
-  const seconds = rules[1] as number;
-  const renewed = Math.floor(Math.min(now + seconds, (claims[SESSION_END] as number) || Infinity));
-  // Automatic: the way it came in.
-  const by = (rules[0] as number) || (found.place === 'cookie' ? 1 : found.place === 'uri' ? 3 : 2);
-  // Without a deadline every single request would be redirected.
-  const deadline = (rules[2] === undefined && by > 2 ? seconds / 2 : rules[2]) as number | undefined;
+  const changes: Changes = { exp: renewal.until, iat: Math.floor(verdict.now) };
+  // A key that is not for tokens of ours would refuse what it renewed.
+  if (policy.issuer && (!record.iss || has(record.iss, policy.issuer))) changes['iss'] = policy.issuer;
+  if (token.claims[CTI] !== undefined) changes['jti'] = token.isJwt ? toBase64(id) : id;
+  return mintToken(
+    token.isJwt ? (token.payload as CborMap) : token.claims,
+    token,
+    changes,
+    kid,
+    record,
+    verdict.host as GateHost,
+  );
+};
+
+/** Name and parameters of the cookie or header that a renewed token goes back in; undefined where they could do harm. */
+export const renewalCarrier = (
+  verdict: Verdict,
+  renewal: Renewal,
+  policy: GatePolicy,
+): { readonly name: string; readonly parameters: string } | undefined => {
+  const by = renewal.by;
   const name =
     '' +
-    ((by < 3 && rules[by + 2]) ||
-      (by < 2 ? policy.cookie || 'CAT' : found.place === 'header' ? found.name : 'cta-common-access-token'));
-  const list = ([] as CborValue[]).concat(rules[by + 4] || []);
+    (renewal.rules[by + 2] ||
+      (by < HEADER ? policy.cookie || 'CAT' : (verdict.found as FoundToken).name || 'cta-common-access-token'));
+  const list = ([] as CborValue[]).concat(renewal.rules[by + 4] || []);
   const parameters = list.join('; ');
-  if (
-    rules.some((rule, i) => rule !== undefined && has(FOREIGN[rules[0] as number] as string, '' + i)) ||
-    // A deadline needs an exp to be before.
-    (deadline !== undefined && !(expiry - now <= deadline)) ||
-    renewed <= now ||
-    renewed <= expiry ||
-    // What could end the header or begin another attribute is not for a token to choose.
-    name.search(NO_NAME) >= 0 ||
-    parameters.search(NO_VALUE) >= 0 ||
-    // RFC 6265 4.1.1
-    (by < 2 && has(list.join(''), ';'))
-  )
-    return undefined;
-  const changes: Changes = { [EXP]: renewed, [IAT]: Math.floor(now) };
-  // A key that is not for tokens of ours would refuse what it renewed.
-  if (policy.issuer && (!record.iss || has(record.iss, policy.issuer))) changes[ISS] = policy.issuer;
-  if (claims[CTI] !== undefined) changes[CTI] = id;
-  const status = rules[7] as number;
-  return {
-    by: by,
-    token: mintToken(claims, token, changes, kid, record, host),
-    name: name,
-    parameters: parameters,
-    status: status > 299 && status < 400 ? status : 307,
-  };
+  // What could end the header or begin another attribute is not for a token to choose (RFC 6265 4.1.1).
+  return name.search(NO_NAME) < 0 && parameters.search(NO_VALUE) < 0 && !(by < HEADER && has(list.join(''), ';'))
+    ? { name: name, parameters: parameters }
+    : undefined;
 };
