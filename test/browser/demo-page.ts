@@ -48,7 +48,7 @@ export class DemoPage {
   /** Waits until the player has played some seconds more. */
   async playsOn(seconds = 2): Promise<void> {
     await this.page.waitForSelector('#health[data-state=playing]');
-    const from = await this.page.evaluate(() => document.querySelector('video')?.currentTime ?? 0);
+    const from = await this.position();
     await this.page.waitForFunction(
       ([start, more]) => {
         const video = document.querySelector('video');
@@ -58,6 +58,11 @@ export class DemoPage {
       [from, seconds],
     );
     if (await this.page.locator('#banner').isVisible()) throw new Error(`Refused: ${await this.text('banner-reason')}`);
+  }
+
+  /** Where the video is, in seconds. */
+  position(): Promise<number> {
+    return this.page.evaluate(() => document.querySelector('video')?.currentTime ?? 0);
   }
 
   /** From now on, whenever the video has to wait for data: with how many seconds of it left, and at which position. */
