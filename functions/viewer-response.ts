@@ -1,9 +1,5 @@
 import { decide } from '@portcullis/tokens/core/gate';
-<<<<<<< HEAD
-=======
-import { CATALPN, CATGEOISO3166, CATNIP, GEOHASH } from '@portcullis/tokens/core/labels';
 import { dueRenewal, renewalCarrier } from '@portcullis/tokens/core/renewal';
->>>>>>> 59ea302 (Write the core smaller: one form of token text, minting in hexadecimal, names for what a compiled file repeats)
 import { headerText } from '@portcullis/tokens/core/request';
 import { isBelow } from '@portcullis/tokens/core/uri';
 import { policy, settings } from 'portcullis:settings';

@@ -1,4 +1,4 @@
-import { decide, type PlannedAction } from '../detection/actions.js';
+import { type ActionPlan, decide, type PlannedAction } from '../detection/actions.js';
 import type { DetectionConfig } from '../detection/config.js';
 import type { Handler, Scope } from '../lambdas/observe.js';
 import type { RevocationRequest } from '../ledger/entry.js';
@@ -44,7 +44,7 @@ export function stream(options: StreamOptions): Handler<KinesisWindowEvent, Wind
   async function convict(verdict: StreamVerdict, scope: Scope): Promise<void> {
     const { session, score, decidedAt } = verdict;
     const plan = decide([verdict.verdict], config, { now: decidedAt, sessions: Number.MAX_SAFE_INTEGER });
-    const waits = await whyNot(verdict, plan.ready, plan.held[0]?.why);
+    const waits = await whyNot(verdict, plan);
     scope.log('session convicted', { session, score, reasons: verdict.verdict.reasons, waits });
     if (waits === undefined) {
       await act?.(plan.ready.map(({ request }) => request));
@@ -53,12 +53,13 @@ export function stream(options: StreamOptions): Handler<KinesisWindowEvent, Wind
     options.told?.({ verdict, actions: plan.ready, waits });
   }
 
+  /** Why nothing is done about a verdict; undefined where something is. */
   async function whyNot(
     { session, decidedAt }: StreamVerdict,
-    ready: readonly PlannedAction[],
-    held: string | undefined,
+    { ready, held, allowed }: ActionPlan,
   ): Promise<string | undefined> {
-    if (ready.length === 0) return held ?? 'on the allow list, or named by a hash alone';
+    if (allowed.length > 0) return 'on the allow list';
+    if (ready.length === 0) return held[0]?.why ?? 'watched: the ladder asks for nothing more';
     if (act === undefined) return 'nothing is changed here';
     const period = String(Math.floor(decidedAt / hour));
     if (await store.claimAct(period, session, ceiling, decidedAt + 2 * hour)) return undefined;

@@ -221,9 +221,9 @@ describe("the stream's Lambda", () => {
 
   it('writes before its state outgrows what Lambda carries', async () => {
     const invoke = await lambda();
-    const made = Array.from({ length: 3500 }, (_, i) =>
+    const made = Array.from({ length: 2000 }, (_, i) =>
       segment(0, start, `10.${i >> 8}.${i & 255}.9`, 1000, {
-        'cs-uri-stem': `/live/e30.${Buffer.from(JSON.stringify({ sid: `${i}`.padEnd(200, '-') })).toString('base64url')}.${'S'.repeat(43)}/ch1/v5/seg_1.m4s`,
+        'cs-uri-stem': `/live/e30.${Buffer.from(JSON.stringify({ sid: `${i}`.padEnd(340, '-') })).toString('base64url')}.${'S'.repeat(43)}/ch1/v5/seg_1.m4s`,
       }),
     );
     const { state } = await invoke({ Records: recordsOf(made), state: {}, shardId: 'shard-0' });
@@ -292,6 +292,20 @@ describe("the stream's Lambda", () => {
       shardId: 'shard-0',
     });
     expect(await entries()).toEqual([]);
+    // Requests of allowed accounts and networks are no evidence; an allowed session is told, and left alone.
+    const told = lines.filter(({ message }) => message === 'session convicted');
+    expect(told.map((line) => [line['session'], line['waits']])).toEqual([[session(1), 'on the allow list']]);
+  });
+
+  it('acts on nothing that it is not sure enough of, and says so', async () => {
+    const invoke = await lambda({
+      DETECTION_CONFIG: JSON.stringify({ actions: { remint: 100, revokeSession: 100 }, approvalBelow: 1 }),
+    });
+    setClock(start + 30);
+    await invoke({ Records: recordsOf(restreamed(24)), isFinalInvokeForWindow: true, shardId: 'shard-0' });
+    expect(await entries()).toEqual([]);
+    expect(metric('waiting')).toBe(1);
+    expect(lines.find(({ waits }) => String(waits).includes('confidence'))).toBeDefined();
   });
 
   it('writes no token and no address, neither into a log nor into the table', async () => {
