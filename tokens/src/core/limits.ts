@@ -14,7 +14,5 @@ export const MAX_JSON_DEPTH = 31;
 export const MAX_REGEX_TEXT = 512;
 /** Characters of a regular expression. */
 export const MAX_REGEX_LENGTH = 256;
-/** Unbounded repeats in a regular expression; an unanchored start counts as one. */
-export const MAX_REGEX_REPEATS = 3;
-/** Ways through a regular expression's alternatives and optional parts. */
-export const MAX_REGEX_WAYS = 256;
+/** What a regular expression may cost (`costOf`): three repeats and four alternatives, or one repeat and 256. */
+export const MAX_REGEX_COST = 2048;
