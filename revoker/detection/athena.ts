@@ -214,7 +214,11 @@ export function athenaQuery(
 ): string {
   const dialect = options.dialect ?? trino;
   const account = accountColumns(config);
-  const crowded = `account_places > ${config.weights.accountPlaces.from} and media > 0`;
+  // An account on the allow list is left alone in any case, and may be everybody's.
+  const allowed = config.allow.subjects.map(literal).join(', ');
+  const crowded =
+    `account_places > ${config.weights.accountPlaces.from} and media > 0` +
+    (allowed === '' ? '' : ` and subject not in (${allowed})`);
   const columns = [
     'session',
     'window_start',

@@ -140,6 +140,16 @@ describe('both texts on the same log', () => {
     expect(inOrder(accountsOfRows(await answered(true), config))).toEqual(inOrder(ofDuckdb));
   });
 
+  it('leave out the sessions of an account on the allow list, unless something else speaks against them', async () => {
+    const shared = accountsOfRows(await answered(false), config)[0]?.subject as string;
+    const sparing = parseDetectionConfig({ allow: { subjects: [shared, "o'hara"] } });
+    const rows = await lake.ask(athenaQuery(sparing, table, stretch, { dialect: trinoForDuckdb }));
+    const all = await answered(false);
+    expect(rows.length).toBeLessThan(all.length);
+    const gone = all.filter((row) => !rows.some((one) => one['session'] === row['session']));
+    expect(new Set(gone.map((row) => row['subject']))).toEqual(new Set([shared]));
+  });
+
   it('come to the same places of every session: address, network, system, hosting, media', async () => {
     const rows = await answered(true);
     const texts = [...new Set(rows.map((row) => String(row['session'])))];
