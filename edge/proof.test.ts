@@ -6,7 +6,7 @@ import { signCat, signJwt } from '@portcullis/tokens/sign';
 import { context, lambdaRequest, validatorConfig } from '../test/edge/requests.js';
 import { createProver, thumbprint, type ProofContext, type ProofSettings, type ReplayStore } from './proof.js';
 import { rememberedProofs } from './remembered-proofs.js';
-import { answerOf, createValidator, type EdgeVerdict, type ValidatorPorts } from './validator.js';
+import { answerOf, createValidator, type EdgeVerdict, type ValidatorConfig, type ValidatorPorts } from './validator.js';
 
 const now = 1_800_000_000;
 const issuer = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -226,6 +226,39 @@ describe('a proof of possession', () => {
       );
       expect(problemOf(handed)).toBe('');
     }
+  });
+
+  it('is made for a host of ours: a configured one, else the distribution’s own names', async () => {
+    const token = await signCat({ exp: now + 600, cnf: { jkt } }, issuerKey);
+    const ask = async (changes: Partial<ValidatorConfig>, origin: string, more: object = {}): Promise<unknown> => {
+      const validate = createValidator(validatorConfig({ keys: [{ kind: 'jwks', jwks }], proof: {}, ...changes }), {
+        now: () => now * 1000,
+      });
+      const headers = {
+        'CTA-Common-Access-Token': token,
+        DPoP: makeProof({ claims: { htu: origin + uri } }),
+        'CloudFront-Forwarded-Proto': new URL(origin).protocol.slice(0, -1),
+      };
+      return problemOf(await validate(lambdaRequest({ uri, headers }), { ...context, ...more }));
+    };
+    const several = { hosts: ['cdn.example', 'tv.example', 'http://localhost:8080'] };
+    expect(await ask(several, 'https://tv.example')).toBe('');
+    expect(await ask(several, 'http://localhost:8080')).toBe('');
+    expect(await ask(several, 'https://localhost:8080')).toBe('uri');
+    expect(await ask(several, 'https://d111111abcdef8.cloudfront.net')).toBe('uri');
+    // A viewer that came over http, where CloudFront says so.
+    expect(await ask(several, 'http://tv.example')).toBe('');
+    const none = { hosts: undefined };
+    expect(await ask(none, 'https://d111111abcdef8.cloudfront.net')).toBe('');
+    // On origin-request `Host` is the origin's; on viewer-request it is the one that the viewer asked.
+    expect(await ask(none, 'https://origin.example')).toBe('uri');
+    const alone = { hosts: undefined, eventType: 'viewer-request' } as const;
+    expect(await ask(alone, 'https://origin.example')).toBe('');
+    // There, a typed scheme is not believed.
+    expect(await ask(alone, 'http://origin.example')).toBe('uri');
+    // What viewer-request handed over goes before everything.
+    expect(await ask(several, 'https://cdn2.example', { host: 'cdn2.example' })).toBe('');
+    expect(await ask(several, 'https://tv.example', { host: 'cdn2.example' })).toBe('uri');
   });
 
   it('is looked at only for tokens that demand one, and never forwarded', async () => {
