@@ -6,8 +6,8 @@ import {
   functionHosts,
   viewerRequestEvent,
   viewerResponseEvent,
-  type EventValues,
   type FunctionHost,
+  type FunctionRequest,
   type RequestParts,
 } from '../../scripts/engine/index.js';
 import { compiledFolder, neutralConfig } from '../verdicts/functions.js';
@@ -40,7 +40,7 @@ async function renewed(host: FunctionHost, request: RequestParts): Promise<strin
 /** The request as viewer-request leaves it, for the case that viewer-response is shown that one. */
 async function changed(host: FunctionHost, request: RequestParts): Promise<RequestParts> {
   const [answer] = await host.run(viewerRequest, [{ event: viewerRequestEvent(request) }], options);
-  const { uri, headers } = answer?.result as { uri: string; headers: EventValues };
+  const { uri, headers } = answer?.result as FunctionRequest;
   const kept = Object.entries(headers).map(([header, { value }]): [string, string] => [header, value]);
   return { ...request, uri, headers: Object.fromEntries(kept) };
 }
