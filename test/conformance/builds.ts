@@ -18,10 +18,18 @@ const everything: FunctionsConfigInput = {
 /** The functions that the cases run in: every feature on, and what the deployer's switches make of it. */
 export const ConfigOf = {
   everything,
-  /** The standard's own bounds moved as the configuration allows, and tokens renewed with a key of the edge's own. */
+  /** The standard's own bounds moved as the configuration allows, other places, tokens renewed with a key of the edge's own. */
   lenient: {
     ...everything,
     renewal: { kid: 'edge' },
+    placements: {
+      path: [{ prefix: '/echo' }, { marker: '/~t' }],
+      pathParameter: 'auth',
+      query: 'auth',
+      cookie: 'auth',
+      header: true,
+      authorization: true,
+    },
     claims: {
       exactNetworks: true,
       onUnknown: { catnip: 'allow', catgeoiso3166: 'allow', geohash: 'allow', catalpn: 'allow' },
@@ -45,6 +53,15 @@ export const nodePolicy: Readonly<Record<BuildName, Omit<VerifyRequestOptions, '
     audiences: ['ours', 'ours too'],
     contentId: new RegExp(contentId),
     exactAddresses: true,
+    placements: [
+      { kind: 'path', mode: 'prefix', prefix: '/echo' },
+      { kind: 'path', mode: 'marker', marker: '/~t' },
+      { kind: 'pathParameter', name: 'auth' },
+      { kind: 'query', name: 'auth' },
+      { kind: 'cookie', name: 'auth' },
+      { kind: 'header' },
+      { kind: 'authorization' },
+    ],
     allowUnknown: ['catnip', 'catgeoiso3166', 'geohash', 'catalpn'],
   },
   strict: {

@@ -138,7 +138,8 @@ export function placed(
   token: string,
   asked: Asked,
 ): { readonly target: string; readonly headers: readonly (readonly [string, string])[] } {
-  const { path = PATH, query, place = 'path', headers = [] } = asked;
+  // The lenient build looks for tokens elsewhere, but for the header.
+  const { path = PATH, query, place = asked.build === 'lenient' ? 'header' : 'path', headers = [] } = asked;
   const queries = [query, place === 'query' ? `CAT=${token}` : undefined].filter((part) => part !== undefined);
   const target = `${place === 'path' ? `/${token}` : ''}${path}${queries.length > 0 ? `?${queries.join('&')}` : ''}`;
   const own: Record<string, readonly [string, string]> = {

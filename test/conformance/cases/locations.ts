@@ -226,6 +226,32 @@ const tenants = [cat, jwt].flatMap((make) => [
   tenant('an issuer on its way out of its path', make, 'tenant-a', 'tenant-a', '/echo/a/../b/x', 'ambiguous_path'),
 ]);
 
+/** The places that a deployment may name instead. */
+const named = (
+  what: string,
+  target: string,
+  expected: Expected,
+  forwarded = PATH,
+  headers: Asked['headers'] = [],
+): ConformanceCase => request('4.4', what, target, expected, { build: 'lenient', headers }, { forwarded });
+const elsewhereNamed = everywhere.flatMap(([format, token]) => [
+  named(`behind a prefix, which stays (${format})`, `/echo/${token}/ch1/seg.ts`, 'admitted'),
+  named(`behind a prefix, last (${format})`, `/echo/${token}`, 'admitted', '/echo/'),
+  named(`behind a marker, which goes (${format})`, `/~t/${token}${PATH}`, 'admitted'),
+  named(`path parameter of another name (${format})`, `/echo/ch1;auth=${token}/seg.ts`, 'admitted'),
+  named(`query parameter of another name (${format})`, `${PATH}?a=1&auth=${token}`, 'admitted', `${PATH}?a=1`),
+  named(`cookie of another name (${format})`, PATH, 'admitted', PATH, [['Cookie', `auth=${token}`]]),
+  named(`not first in the path (${format})`, `/${token}${PATH}`, 'missing_token'),
+  named(`not behind another prefix (${format})`, `/vod/${token}/ch1/seg.ts`, 'missing_token'),
+  named(`not under the usual name (${format})`, `${PATH}?CAT=${token}`, 'missing_token'),
+]);
+const namedOthers = [
+  named('content behind a prefix that only has no token', PATH, 'missing_token'),
+  named('garbage behind a marker is a token', `/~t/garbage${PATH}`, 'malformed_token'),
+  named('a marker without anything', '/~t', 'missing_token'),
+  named('a prefix that only begins alike', `/echoes/${good}/ch1/seg.ts`, 'missing_token'),
+];
+
 const keyless = request(
   '4.3.1.1.1',
   'no kid: the key without one',
@@ -233,4 +259,13 @@ const keyless = request(
   'admitted',
 );
 
-export const locations: readonly ConformanceCase[] = [...places, ...order, ...lengths, ...padding, ...tenants, keyless];
+export const locations: readonly ConformanceCase[] = [
+  ...places,
+  ...order,
+  ...lengths,
+  ...padding,
+  ...tenants,
+  ...elsewhereNamed,
+  ...namedOthers,
+  keyless,
+];

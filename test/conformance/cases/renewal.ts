@@ -310,11 +310,11 @@ const claims: Row[] = [
     renewed('cookie', { claims: { catr: { type: 'cookie', expext: 600, deadline: 60 } } }),
   ],
   [
-    'signed with the edge\u2019s own key',
+    'signed with the edge\u2019s own key, in the configured cookie',
     renewable('cookie', {}, session),
     'admitted',
-    { ...inCookie, build: 'lenient' },
-    renewed('cookie', { kid: 'edge' }),
+    { ...inHeader, build: 'lenient' },
+    renewed('cookie', { kid: 'edge', name: 'auth' }),
   ],
   [
     'a key that is for issuers, of which the renewer is none',
