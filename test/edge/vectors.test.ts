@@ -241,3 +241,36 @@ describe.skipIf(!present)('COSE working group: Sign1', () => {
     expect([examples.filter(({ fail }) => fail).length, examples.filter(({ fail }) => !fail).length]).toEqual([6, 3]);
   });
 });
+
+interface PublishedToken {
+  readonly alg: 'HS256' | 'PS256';
+  readonly token: string;
+  readonly key: { readonly base64?: string; readonly pem?: string };
+}
+
+describe.skipIf(!present)('CTA-5007-B: published examples', () => {
+  const { tokens } = present
+    ? read<{ tokens: PublishedToken[] }>('cta-5007-b-annex.json')
+    : { tokens: [] as PublishedToken[] };
+
+  it.each(tokens.map((one) => [one.alg, one] as const))(
+    '%s: opens its path until it expires',
+    async (alg, { token, key }) => {
+      // None of them names a key.
+      const jwk =
+        key.pem === undefined
+          ? { kty: 'oct', alg, k: Buffer.from(key.base64 ?? '', 'base64').toString('base64url') }
+          : { ...createPublicKey(key.pem).export({ format: 'jwk' }), alg };
+      const [keys, ports] = sourceOf(jwk);
+      const ask = async (uri: string, now: number, text = token): Promise<string> => {
+        const validate = createValidator(validatorConfig({ keys }), { ...ports, now: () => now * 1000 });
+        return (await validate(lambdaRequest({ uri, query: `CAT=${text}` }), context)).reason;
+      };
+      expect(await ask('/b04c80bf74ff02b4/a.m3u8', 1_699_999_999)).toBe('');
+      expect(await ask('/b04c80bf74ff02b4/a.m3u8', 1_700_000_000)).toBe('expired');
+      expect(await ask('/another/a.m3u8', 1_699_999_999)).toBe('uri_mismatch');
+      const other = `${token.slice(0, 100)}${token[100] === 'A' ? 'B' : 'A'}${token.slice(101)}`;
+      expect(await ask('/b04c80bf74ff02b4/a.m3u8', 1_699_999_999, other)).toBe('bad_signature');
+    },
+  );
+});
