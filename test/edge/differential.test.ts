@@ -1,4 +1,8 @@
+import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { CborWriter } from '@portcullis/tokens/cbor/writer';
+import { parseToken } from '@portcullis/tokens/core/gate';
+import type { ParsedToken } from '@portcullis/tokens/core/token';
 import { lambdaEventOf, lambdaResultOf, functionResultOf, type Comparable } from './comparing.js';
 import { createGuard, type GuardConfig } from '../../edge/guard/index.js';
 import { edgeSettings } from '../../scripts/build/lambda-plans.js';
@@ -14,7 +18,7 @@ import {
 import { caseOf, deployments } from '../differential/differential.js';
 import { eventOf, momentOf } from '../verdicts/asking.js';
 import { neutralConfig } from '../verdicts/functions.js';
-import { PATH, requestCases, storeEntries } from '../verdicts/requests.js';
+import { keys, PATH, requestCases, secretOf, storeEntries, type RequestCase } from '../verdicts/requests.js';
 
 const seed = Number(process.env['PORTCULLIS_SEED'] ?? 20261120);
 
@@ -36,6 +40,27 @@ interface Asked {
   /** Milliseconds. */
   readonly now: number;
   readonly random: number;
+}
+
+function askedOf(one: RequestCase): Asked {
+  const { request, viewer } = eventOf(one);
+  const values = (entry: { value: string; multiValue?: { value: string }[] }): string[] =>
+    (entry.multiValue ?? [entry]).map(({ value }) => value);
+  return {
+    parts: {
+      method: request.method,
+      uri: request.uri,
+      query: request.rawQueryString(),
+      headers: Object.fromEntries(Object.entries(request.headers).map(([name, entry]) => [name, values(entry)])),
+      cookies: Object.entries(request.cookies).flatMap(([name, entry]) =>
+        values(entry).map((value) => [name, value] as const),
+      ),
+      ip: viewer.ip,
+    },
+    store: { entries: storeEntries },
+    now: momentOf(one) * 1000,
+    random: 0.5,
+  };
 }
 
 /** What the Lambda makes of a request whose keys and records all lie in a store. */
@@ -75,28 +100,7 @@ describe('the table of verdicts', () => {
   it('is what the Lambda says, too, and no origin sees a token', async () => {
     const differing: string[] = [];
     for (const one of requestCases) {
-      const { request, viewer } = eventOf(one);
-      const asked: Asked = {
-        parts: {
-          method: request.method,
-          uri: request.uri,
-          query: request.rawQueryString(),
-          headers: Object.fromEntries(
-            Object.entries(request.headers).map(([name, { value, multiValue }]) => [
-              name,
-              multiValue ? multiValue.map((line) => line.value) : value,
-            ]),
-          ),
-          cookies: Object.entries(request.cookies).flatMap(([name, { value, multiValue }]) =>
-            (multiValue ?? [{ value }]).map((line) => [name, line.value] as const),
-          ),
-          ip: viewer.ip,
-        },
-        store: { entries: storeEntries },
-        now: momentOf(one) * 1000,
-        random: 0.5,
-      };
-      const result = await atLambda(config, asked);
+      const result = await atLambda(config, askedOf(one));
       const verdict = 'status' in result ? result.reason : 'admitted';
       if (verdict !== one.expected) differing.push(`${one.name}: ${verdict}, not ${one.expected}`);
       if ('target' in result && result.target !== (one.forwarded ?? PATH))
@@ -105,6 +109,102 @@ describe('the table of verdicts', () => {
         differing.push(`${one.name}: the origin sees a token`);
     }
     expect(differing).toEqual([]);
+  });
+});
+
+describe('the table of verdicts, its tokens signed with public keys', () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const signature = (data: Buffer | string): Buffer =>
+    sign('sha256', Buffer.from(data), { key: privateKey, dsaEncoding: 'ieee-p1363' });
+
+  /** A sound HS256 token of the table with ES256 in its place; undefined for any other text. */
+  function resigned(text: string): string | undefined {
+    let token: ParsedToken;
+    try {
+      token = parseToken(text);
+    } catch {
+      return undefined;
+    }
+    const mac = createHmac('sha256', secretOf(token.kid));
+    for (const piece of token.signed) mac.update(piece);
+    if (token.algorithm !== 'HS256' || !mac.digest().equals(token.signature)) return undefined;
+    if (token.isJwt) {
+      const head = Buffer.from(JSON.stringify({ alg: 'ES256', kid: token.kid })).toString('base64url');
+      const body = `${head}.${text.split('.')[1]}`;
+      return `${body}.${signature(body).toString('base64url')}`;
+    }
+    const header = new CborWriter(64);
+    header.map(2);
+    header.number(1);
+    header.number(-7);
+    header.number(4);
+    header.byteString(Buffer.from(token.kid));
+    const written = (write: (writer: CborWriter) => void): Buffer => {
+      const writer = new CborWriter(8192);
+      write(writer);
+      return Buffer.from(writer.bytes.subarray(0, writer.end));
+    };
+    const protectedHeader = written((writer) => writer.byteString(header.bytes.slice(0, header.end)));
+    const payload = written((writer) => writer.byteString(token.payload as Buffer));
+    const structure = written((writer) => {
+      writer.array(4);
+      writer.text('Signature1');
+      writer.raw(protectedHeader);
+      writer.byteString(new Uint8Array(0));
+      writer.raw(payload);
+    });
+    return written((writer) => {
+      writer.tag(18);
+      writer.array(4);
+      writer.raw(protectedHeader);
+      writer.map(0);
+      writer.raw(payload);
+      writer.byteString(signature(structure));
+    }).toString('base64url');
+  }
+
+  /** A request with its tokens signed anew; undefined where one of them is not sound. */
+  function withPublicKeys(one: RequestCase): RequestCase | undefined {
+    let sound = 0;
+    let other = 0;
+    const replaced = (text: string): string =>
+      text.replace(/(?:eyJ|0YR|2D3)[\w.-]*/g, (token) => {
+        const anew = resigned(token);
+        if (anew === undefined || anew.length > 2000) other++;
+        else sound++;
+        return anew ?? token;
+      });
+    const changed = {
+      ...one,
+      target: replaced(one.target),
+      ...(one.headers ? { headers: one.headers.map(([name, value]) => [name, replaced(value)] as const) } : {}),
+    };
+    return sound > 0 && other === 0 ? changed : undefined;
+  }
+
+  it('is the same', async () => {
+    const config: GuardConfig = {
+      ...edgeSettings(functionPlan(functionsConfigSchema.parse(neutralConfig('full')))),
+      eventType: 'origin-request',
+      keys: keys.map(({ kid, issuers, paths }) => ({
+        kind: 'jwks',
+        jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), kid }] },
+        iss: issuers,
+        paths,
+      })),
+    };
+    const differing: string[] = [];
+    let compared = 0;
+    for (const one of requestCases) {
+      const signed = withPublicKeys(one);
+      if (!signed) continue;
+      compared++;
+      const result = await atLambda(config, askedOf(signed));
+      const verdict = 'status' in result ? result.reason : 'admitted';
+      if (verdict !== one.expected) differing.push(`${one.name}: ${verdict}, not ${one.expected}`);
+    }
+    expect(differing).toEqual([]);
+    expect(compared).toBeGreaterThan(200);
   });
 });
 
