@@ -167,7 +167,7 @@ const beside: readonly string[] = [
   `coalesce(sum(media_ms) filter (where ${timed}), 0) as told_ms`,
   `count(*) filter (where ${timed}) as told_positions`,
   `array_join(slice(array_agg(address || ' ' || coalesce(cast(asn as varchar), '-') || ' ' || cast(hosting as varchar) || ' ' || ` +
-    `cast(media as varchar) order by media desc, address) filter (where kind = 'activity'), 1, ${placesTold}), ',') as place_list`,
+    `cast(media as varchar) order by media desc, address) filter (where kind = 'activity' and media > 0), 1, ${placesTold}), ',') as place_list`,
 ];
 
 /**

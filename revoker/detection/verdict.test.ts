@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { decide } from './actions.js';
 import { calibrate } from './calibrate.js';
 import { DetectionConfigError, parseDetectionConfig } from './config.js';
+import type { SessionPlace } from './duckdb.js';
 import type { AccountRow, FeatureRow } from './features.js';
 import { judge, onRamp } from './verdict.js';
 
@@ -259,6 +260,17 @@ describe('the ladder', () => {
       const plan = decide(verdicts, parseDetectionConfig({ allow }), facts);
       expect([plan.ready, plan.held, plan.allowed]).toEqual([[], [], [row().session]]);
     }
+  });
+
+  it('leaves it alone also where somebody asked from elsewhere with a made-up token, and was refused', () => {
+    const known = places.get(row().session) as SessionPlace[];
+    const foreign = { ...(known[0] as SessionPlace), address: '192.0.2.66', media: 0, served: 0 };
+    const allow = { networks: ['203.0.113.0/24', '198.51.100.0/24'] };
+    const plan = decide(verdicts, parseDetectionConfig({ allow }), {
+      ...facts,
+      places: new Map([[row().session, [...known, foreign]]]),
+    });
+    expect([plan.ready, plan.allowed]).toEqual([[], [row().session]]);
   });
 
   it('asks the whole account for new tokens where the account was passed on', () => {
