@@ -50,7 +50,7 @@ function askedOf(one: RequestCase): Asked {
     parts: {
       method: request.method,
       uri: request.uri,
-      query: request.rawQueryString(),
+      query: request.rawQueryString?.() ?? '',
       headers: Object.fromEntries(Object.entries(request.headers).map(([name, entry]) => [name, values(entry)])),
       cookies: Object.entries(request.cookies).flatMap(([name, entry]) =>
         values(entry).map((value) => [name, value] as const),

@@ -25,7 +25,7 @@ async function run(name: LambdaEventName, one: RequestCase): Promise<string> {
   const cookies = Object.entries(request.cookies).flatMap(([cookie, { value, multiValue }]) =>
     (multiValue ?? [{ value }]).map((line) => `${cookie}=${line.value}`),
   );
-  const query = request.rawQueryString();
+  const query = request.rawQueryString?.() ?? '';
   const verdict = await runLambda(
     name,
     handler,
