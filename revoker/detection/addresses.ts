@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { DuckDBConnection } from '@duckdb/node-api';
+import { usable } from './census.js';
 import type { DetectionConfig } from './config.js';
 import { duckdb, literal } from './dialect.js';
 import { readMmdb } from './mmdb.js';
@@ -148,7 +149,7 @@ export function placeName(place: string): string {
   return `${short.join(':')}::/56`;
 }
 
-/** Makes the table of addresses: each once, with its network, autonomous system and country. */
+/** Makes the table of addresses from the census: each once, with its network, autonomous system and country. */
 export async function addressTable(
   connection: DuckDBConnection,
   config: DetectionConfig,
@@ -171,14 +172,15 @@ export async function addressTable(
   appender.closeSync();
   const hosting = config.hostingAsns.length > 0 ? `asn in (${config.hostingAsns.join(', ')})` : 'false';
   await connection.run(
-    `create table addresses as with once as (select address, any_value(asn) as asn, any_value(country) as country from requests ` +
-      `where state = 0 group by address), hexed as (select *, coalesce(${duckdb.addressHex('address')}, ${literal('')}) as hex from once), ` +
+    `create table addresses as with once as (select address, any_value(asn) as asn, any_value(country) as country from census ` +
+      `where state = ${usable} group by address), hexed as (select *, coalesce(${duckdb.addressHex('address')}, ${literal('')}) as hex from once), ` +
       'ranged as (select h.*, g.range_asn, g.range_country, g.range_hosting, g.last from hexed h asof left join ranges g on h.hex >= g.first), ' +
       'known as (select address, hex, coalesce(asn, case when hex <= last then range_asn end)::bigint as asn, ' +
       'coalesce(country, case when hex <= last then range_country end) as country, ' +
-      'case when hex <= last then coalesce(range_hosting, 0) else 0 end as listed from ranged) ' +
-      `select address, hex, asn, country, case when listed = 1 or ${hosting} then 1 else 0 end as hosting, ` +
-      `${placeExpression('hex', 'asn', config)} as place from known`,
+      'case when hex <= last then coalesce(range_hosting, 0) else 0 end as listed from ranged), ' +
+      `placed as (select address, asn, country, case when listed = 1 or ${hosting} then 1 else 0 end as hosting, ` +
+      `${placeExpression('hex', 'asn', config)} as place from known) ` +
+      'select *, hash(place) as place_id from placed',
   );
   await connection.run('drop table ranges');
 }

@@ -10,15 +10,21 @@ export interface Dialect {
   quotient(value: string, by: number): string;
   /** A 64-bit hash of a text; equal texts, equal hashes, within one run. */
   hash(text: string): string;
+  /** One hash of several values, of which the last may be NULL. */
+  hashOf(values: readonly string[]): string;
   /** The n-th part, counted from 1, NULL when there is none. */
   part(text: string, separator: string, index: number): string;
   /** A text cut at each separator. */
   cut(text: string, separator: string): string;
-  /** The n-th element of a list, counted from 1, or from the end when negative; NULL when it is empty or there is none. */
-  element(list: string, index: number): string;
+  /** The n-th element of a list, counted from 1, or from the end when negative; NULL when there is none. */
+  at(list: string, index: number): string;
   contains(text: string, needle: string): string;
+  /** How long a text is: in bytes or in characters, which in a log's encoded texts is the same. */
+  size(text: string): string;
   /** The first match's group, NULL when nothing matches. */
   extract(text: string, expression: string, group: number): string;
+  /** The first match's group as a whole number, NULL when nothing matches. */
+  number(text: string, expression: string, group: number): string;
   /** Seconds since 1970 of a date `2026-01-31` and a time `23:59:59`, NULL when they are none. */
   epochOf(date: string, time: string): string;
   /** The second smallest of a group's values, NULL when there is one alone. */
@@ -53,11 +59,14 @@ export const duckdb: Dialect = {
   column: quote,
   quotient: (value, by) => `(${value}) // ${by}`,
   hash: (text) => `hash(${text})`,
+  hashOf: (values) => `hash(${values.join(', ')})`,
   part: (text, separator, index) => `nullif(split_part(${text}, ${literal(separator)}, ${index}), '')`,
   cut: (text, separator) => `string_split(${text}, ${literal(separator)})`,
-  element: (list, index) => `nullif(${list}[${index}], '')`,
+  at: (list, index) => `(${list})[${index}]`,
+  size: (text) => `strlen(${text})`,
   contains: (text, needle) => `contains(${text}, ${literal(needle)})`,
   extract: (text, expression, group) => `nullif(regexp_extract(${text}, ${literal(expression)}, ${group}), '')`,
+  number: (text, expression, group) => `try_cast(regexp_extract(${text}, ${literal(expression)}, ${group}) as bigint)`,
   epochOf: (date, time) => `cast(floor(epoch(try_cast(${date} || ' ' || ${time} as timestamp))) as bigint)`,
   secondSmallest: (value) => `(min(${value}, 2))[2]`,
   hexOfBase64Url: (text) => `hex(${bytesOfBase64Url(text)})`,
@@ -97,11 +106,14 @@ export const trino: Dialect = {
   column: quote,
   quotient: (value, by) => `(${value}) / ${by}`,
   hash: (text) => `from_big_endian_64(xxhash64(to_utf8(${text})))`,
+  hashOf: (values) => trino.hash(values.map((value) => `coalesce(cast(${value} as varchar), '')`).join(` || '/' || `)),
   part: (text, separator, index) => `nullif(split_part(${text}, ${literal(separator)}, ${index}), '')`,
   cut: (text, separator) => `split(${text}, ${literal(separator)})`,
-  element: (list, index) => `nullif(element_at(${list}, ${index}), '')`,
+  at: (list, index) => `element_at(${list}, ${index})`,
+  size: (text) => `length(${text})`,
   contains: (text, needle) => `strpos(${text}, ${literal(needle)}) > 0`,
   extract: (text, expression, group) => `nullif(regexp_extract(${text}, ${literal(expression)}, ${group}), '')`,
+  number: (text, expression, group) => `try_cast(regexp_extract(${text}, ${literal(expression)}, ${group}) as bigint)`,
   epochOf: (date, time) =>
     `cast(floor(to_unixtime(try_cast(cast(${date} as varchar) || ' ' || cast(${time} as varchar) as timestamp))) as bigint)`,
   secondSmallest: (value) => `element_at(min(${value}, 2), 2)`,

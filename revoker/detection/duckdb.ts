@@ -7,10 +7,11 @@ import type { DetectionConfig } from './config.js';
 import { duckdb, literal } from './dialect.js';
 import { type AccountRow, type FeatureRow, readAccountRow, readFeatureRow, sessionTexts } from './features.js';
 import { mapFields, missingFields } from './fields.js';
+import { createCandidates } from './ceiling.js';
+import { bad, censusOf, createCensus, createVisits, future, stateOf, usable, windowStart } from './census.js';
 import {
   accountsOf,
   activityColumns,
-  alonePoints,
   expected,
   featuresOf,
   gathered,
@@ -19,7 +20,7 @@ import {
   placedColumns,
   requestMeasures,
 } from './query.js';
-import { type FieldExpressions, requestRows, tokenFacts, tokenRows } from './requests.js';
+import { type FieldExpressions, requestRows, tokenFacts, tokenOf } from './requests.js';
 import type { LogSource, LogSources, SkippedFile } from './sources.js';
 
 /** How the reading went: bad input never stops a run, it is counted here. */
@@ -108,9 +109,11 @@ export interface ReadOptions {
 const longestLine = 2_000_000;
 
 /**
- * Reads logs into DuckDB in process. Tokens are hashed on the way in: the table of requests holds none, and the distinct
- * tokens, which are decoded once each, stay in memory. Under memory pressure the engine spills blocks into a folder that
- * only this user may read and that is removed at the end; `resources.spill: false` forbids even that.
+ * Reads logs into DuckDB in process, twice: first to count what each session did, then once more those sessions that can
+ * score at all (`ceiling.ts`), so that memory grows with the sessions, not with the requests. Tokens are replaced by the
+ * session's number on the way in; the distinct ones, which are decoded once each, stay in memory until both readings are
+ * done. Under memory pressure the engine spills blocks into a folder that only this user may read and that is removed at
+ * the end; `resources.spill: false` forbids even that.
  */
 export async function readLogs(logs: LogSources, options: ReadOptions): Promise<DetectionDatabase> {
   const { config } = options;
@@ -130,23 +133,33 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    const skipped = [...logs.skipped];
-    await connection.run(createRequests);
     const files = logs.sources.reduce((sum, source) => sum + source.files.length, 0);
     let read = 0;
-    for (const source of logs.sources) {
-      skipped.push(...(await load(connection, source, options)));
-      read += source.files.length;
-      options.progress?.(read / Math.max(1, files));
-    }
+    const readAll = async (sources: readonly LogSource[], how: Reading): Promise<Loaded> => {
+      const all: Loaded = { read: [], skipped: [] };
+      for (const source of sources) {
+        const loaded = await load(connection, source, options, how);
+        all.read.push(...loaded.read);
+        all.skipped.push(...loaded.skipped);
+        read += source.files.length;
+        options.progress?.(read / Math.max(1, 2 * files));
+      }
+      return all;
+    };
+    await connection.run(createCensus);
+    const counted = await readAll(logs.sources, count);
     const unreadable = await rejects(connection);
-    await prepare(connection, options);
+    await takeStock(connection, options);
+    const audience = await audienceOf(connection);
+    await choose(connection, options, audience);
+    const collected = await readAll(counted.read, collect);
+    await makePieces(connection, config);
+    const skipped = [...logs.skipped, ...counted.skipped, ...collected.skipped];
     const reading = await readingReport(connection, {
       files: files - (skipped.length - logs.skipped.length),
       skipped,
       unreadable,
     });
-    const audience = await audienceOf(connection);
     return database(connection, config, reading, audience, close);
   } catch (error) {
     await close();
@@ -155,17 +168,12 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
 }
 
 const requestTable = [
-  ['state', 'utinyint'],
-  ['token', 'ubigint'],
+  ['session', 'uinteger'],
   ['seen_at', 'bigint'],
   ['address', 'varchar'],
-  ['asn', 'uinteger'],
-  ['country', 'varchar'],
   ['status', 'usmallint'],
   ['bytes', 'bigint'],
   ['agent', 'ubigint'],
-  ['family', 'ubigint'],
-  ['tool', 'utinyint'],
   ['player', 'ubigint'],
   ['cmcd', 'utinyint'],
   ['edge', 'ubigint'],
@@ -173,31 +181,61 @@ const requestTable = [
   ['rendition', 'varchar'],
   ['file', 'varchar'],
   ['object_type', 'varchar'],
-  ['duration', 'varchar'],
+  ['duration', 'integer'],
   ['range_start', 'bigint'],
   ['media', 'utinyint'],
 ] as const;
 
-/** States of a record. */
-const usable = 0;
-const untokened = 1;
-const bad = 2;
-const future = 3;
+/** What is done with the records of a scan. */
+type Reading = (scan: Scan, options: ReadOptions) => string;
 
-const createRequests =
-  `create table requests (${requestTable.map(([name, type]) => `${name} ${type}`).join(', ')});\n` +
-  'create table tokens (token ubigint, text varchar);';
+interface Scan {
+  readonly from: string;
+  readonly fields: FieldExpressions;
+}
+
+interface Loaded {
+  /** What could be read. */
+  readonly read: LogSource[];
+  readonly skipped: SkippedFile[];
+}
+
+/** First reading: how much each session did, from where. */
+const count: Reading = ({ from, fields }, { config, now }) =>
+  censusOf(requestRows(duckdb, from, fields, config), config, now);
+
+/** Second reading: the requests of the chosen sessions. Others are left before anything but their token is looked at. */
+const collect: Reading = ({ from, fields }, { config, now }) => {
+  const wanted =
+    `(select lines.*, wanted.session as chosen_session from (select *, ${tokenOf(duckdb, fields, config)} as whole_token from ${from}) lines ` +
+    'join wanted on wanted.text = lines.whole_token) chosen';
+  const rows = requestRows(duckdb, wanted, fields, config, ['chosen_session']);
+  const kept = requestTable.map(([name, type]) =>
+    name === 'session' ? 'chosen_session as session' : `try_cast(${name} as ${type}) as ${name}`,
+  );
+  return `insert into requests select ${kept.join(', ')} from (${rows}) lines where ${stateOf(config, now)} = ${usable}`;
+};
 
 /** Reads a source; when that fails, its files one by one, so that one bad file costs no other. */
-async function load(connection: DuckDBConnection, source: LogSource, options: ReadOptions): Promise<SkippedFile[]> {
+async function load(
+  connection: DuckDBConnection,
+  source: LogSource,
+  options: ReadOptions,
+  how: Reading,
+): Promise<Loaded> {
   try {
-    await loadFiles(connection, source, options);
-    return [];
+    await connection.run(how(await scanOf(connection, source, how === count), options));
+    return { read: [source], skipped: [] };
   } catch (error) {
-    if (source.files.length === 1) return [{ file: source.files[0] as string, why: reasonOf(error) }];
-    const skipped: SkippedFile[] = [];
-    for (const file of source.files) skipped.push(...(await load(connection, { ...source, files: [file] }, options)));
-    return skipped;
+    if (source.files.length === 1)
+      return { read: [], skipped: [{ file: source.files[0] as string, why: reasonOf(error) }] };
+    const all: Loaded = { read: [], skipped: [] };
+    for (const file of source.files) {
+      const loaded = await load(connection, { ...source, files: [file] }, options, how);
+      all.read.push(...loaded.read);
+      all.skipped.push(...loaded.skipped);
+    }
+    return all;
   }
 }
 
@@ -210,42 +248,8 @@ function reasonOf(error: unknown): string {
 
 class UnusableColumns extends Error {}
 
-async function loadFiles(connection: DuckDBConnection, source: LogSource, options: ReadOptions): Promise<void> {
-  const { from, fields } = await scanOf(connection, source, true);
-  const again = await scanOf(connection, source);
-  const { config, now } = options;
-  const rows = requestRows(duckdb, from, fields, config);
-  const state =
-    `case when seen_at is null or status is null or address is null or address in ('', '-') then ${bad} ` +
-    `when seen_at > ${now + config.clockSkewSeconds} then ${future} ` +
-    `when token_text is null or not readable or public_path then ${untokened} else ${usable} end`;
-  const kept = requestTable.map(([name, type]) =>
-    name === 'state'
-      ? `${state} as state`
-      : name === 'token'
-        ? 'hash(token_text) as token'
-        : `try_cast(${name} as ${type}) as ${name}`,
-  );
-  await connection.run('begin transaction');
-  try {
-    await connection.run(`insert into requests select ${kept.join(', ')} from (${rows}) lines`);
-    await connection.run(
-      `insert into tokens select hash(token_text), any_value(token_text) from (${tokenRows(duckdb, again.from, again.fields, config)}) lines ` +
-        'where token_text is not null group by hash(token_text)',
-    );
-    await connection.run('commit');
-  } catch (error) {
-    await connection.run('rollback');
-    throw error;
-  }
-}
-
 /** The scan of a source's files, and each field in it as text. */
-async function scanOf(
-  connection: DuckDBConnection,
-  source: LogSource,
-  keepRejects = false,
-): Promise<{ from: string; fields: FieldExpressions }> {
+async function scanOf(connection: DuckDBConnection, source: LogSource, keepRejects: boolean): Promise<Scan> {
   const files = `[${source.files.map(literal).join(', ')}]`;
   const compression = source.compressed ? `, compression = 'gzip'` : '';
   const struct = `{${source.columns.map((column) => `${literal(column)}: 'VARCHAR'`).join(', ')}}`;
@@ -294,55 +298,72 @@ async function rejects(connection: DuckDBConnection): Promise<number> {
   return Number(counted.getRows()[0]?.[0]);
 }
 
-/** Tokens to sessions, addresses to networks, requests to pieces. */
-async function prepare(connection: DuckDBConnection, options: ReadOptions): Promise<void> {
+/** Tokens to sessions, addresses to networks; what is usual; who watches where. */
+async function takeStock(connection: DuckDBConnection, options: ReadOptions): Promise<void> {
   const { config } = options;
-  await connection.run('create table token_texts as select token, any_value(text) as text from tokens group by token');
-  await connection.run('drop table tokens');
-  await connection.run(`create table token_sessions as ${tokenFacts(duckdb, 'token_texts', ['token'])}`);
-  await connection.run('drop table token_texts');
+  const tokens = `(select distinct text from census where state = ${usable})`;
+  await connection.run(`create table token_sessions as ${tokenFacts(duckdb, tokens, ['text'])}`);
   await connection.run(
     'create table sessions as select (row_number() over ())::uinteger as session, session_text, ' +
       'any_value(subject) as subject from token_sessions group by session_text',
   );
   await connection.run(
-    'create table holders as select t.token, s.session from token_sessions t join sessions s using (session_text)',
+    'create table holders as select t.text, s.session from token_sessions t join sessions s using (session_text)',
   );
+  await connection.run('drop table token_sessions');
   await addressTable(connection, config, options.addresses ?? []);
+  await connection.run(createVisits());
+  await connection.run('create table states as select state, sum(requests) as requests from census group by state');
+  await connection.run('drop table census');
+  await connection.run(
+    'create table products as select agent, max_by(family, requests) as family, max_by(tool, requests) as tool from ' +
+      '(select agent, family, max(tool_agent) as tool, sum(requests) as requests from visits group by agent, family) group by agent',
+  );
+  await connection.run(
+    'create table families as select family, cast(sum(cmcd) as double) / sum(media) as cmcd_share from visits group by family having sum(media) > 0',
+  );
+  await connection.run(
+    'create table agents as select agent, (select count(*) from visits where media > 0) / cast(count(*) as double) as one_in ' +
+      'from visits where media > 0 group by agent',
+  );
+  await connection.run(
+    `create table crowded as with of_accounts as (select v.*, s.subject from visits v join sessions s using (session)) ${accountsOf('of_accounts', config)}`,
+  );
+  await connection.run(
+    'create table crowd as select distinct c.subject, v.window_start, v.session from visits v join sessions s using (session) ' +
+      'join crowded c on c.subject = s.subject and c.window_start = v.window_start where v.media > 0',
+  );
+}
+
+/** Chooses the sessions that are read whole. */
+async function choose(connection: DuckDBConnection, options: ReadOptions, audience: Audience): Promise<void> {
+  const { config, everySession = false, focus = [] } = options;
+  const segmentSeconds = audience.segmentSeconds ?? config.segmentSeconds;
+  await connection.run(createCandidates(config, segmentSeconds, { every: everySession, focus }));
+  await connection.run(
+    'create table wanted as select h.text, h.session from holders h semi join candidates using (session)',
+  );
+  await connection.run('create table counted_tokens as select count(*) as tokens from holders');
+  await connection.run('drop table holders');
+  await connection.run(`create table requests (${requestTable.map(([name, type]) => `${name} ${type}`).join(', ')})`);
+}
+
+/** The chosen sessions' requests to pieces. */
+async function makePieces(connection: DuckDBConnection, config: DetectionConfig): Promise<void> {
+  await connection.run('drop table wanted');
   await connection.run(activityPieces(config));
-  await connection.run(
-    'create table families as select family, cast(sum(cmcd) as double) / sum(media) as cmcd_share from activity group by family having sum(media) > 0',
-  );
-  await connection.run(
-    'create table agents as select agent, (select count(*) from activity where media > 0) / cast(count(*) as double) as one_in ' +
-      'from activity where media > 0 group by agent',
-  );
-  await connection.run(
-    `create table crowded as with of_accounts as (select a.*, s.subject from activity a join sessions s using (session)) ${accountsOf('of_accounts', config)}`,
-  );
-  await connection.run(
-    'create table crowd as select distinct c.subject, a.window_start, a.session from activity a join sessions s using (session) ' +
-      'join crowded c on c.subject = s.subject and c.window_start = a.window_start where a.media > 0',
-  );
-  await connection.run(candidates(config, options.everySession ?? false, options.focus ?? []));
   await connection.run(placedRequests(config));
-  await connection.run(`create table pieces as ${piecesOf(duckdb, 'position', 'placed')}`);
-  await connection.run(`insert into pieces ${piecesOf(duckdb, 'moment', 'placed')}`);
-  await connection.run(
-    'insert into pieces select a.* from activity a semi join candidates c using (session, window_start)',
-  );
+  for (const kind of ['position', 'moment'] as const)
+    await connection.run(`create table ${kind} as ${piecesOf(duckdb, kind, 'placed')}`);
 }
 
-function windowStart(config: DetectionConfig): string {
-  return `r.seen_at // ${config.windowSeconds} * ${config.windowSeconds}`;
-}
-
-/** Who asked from where: counted by token and address first, so that ten million rows are never joined. */
+/** Who asked from where: counted by address and user agent first, so that requests are never joined. */
 function activityPieces(config: DetectionConfig): string {
-  const measured = requestMeasures('activity');
+  // What the user agent says of all its requests is looked up, not counted.
+  const measured = requestMeasures('activity').filter(({ name }) => name !== 'tool');
   return (
     `create table activity as select ${activityColumns(duckdb, {
-      session: 'h.session',
+      session: 'p.session',
       window_start: 'p.window_start',
       place: 'a.place',
       address: 'p.address',
@@ -353,44 +374,17 @@ function activityPieces(config: DetectionConfig): string {
       family: 'p.family',
       player: 'p.player',
       edge: 'p.edge',
-    })} from (select token, ${windowStart(config)} as window_start, address, agent, family, player, edge, ` +
-    `${measured.map((measure) => `${measure.sql} as ${measure.name}`).join(', ')} from requests r where state = ${usable} ` +
-    `group by token, window_start, address, agent, family, player, edge) p join holders h using (token) join addresses a using (address)`
-  );
-}
-
-/** One session in fifty is measured whole whatever it does, so that what is usual is known. */
-const sampleOf = 50;
-
-/** Sessions and windows in which anything asks for a closer look. */
-function candidates(config: DetectionConfig, everySession: boolean, focus: readonly string[]): string {
-  const asked = focus.flatMap(sessionTexts).map(literal).join(', ') || "''";
-  const all = everySession ? 'true' : `session % ${sampleOf} = 0`;
-  const alone = alonePoints(config, {
-    media: 'w.media',
-    hosting: 'w.hosting',
-    tool: 'w.tool',
-    silent: '(w.expected_cmcd - w.cmcd)',
-    oneIn: 'w.one_in',
-  });
-  return (
-    'create table candidates as with w as (select session, window_start, count(distinct place) filter (where served > 0) as places, ' +
-    'sum(media) as media, sum(cmcd) as cmcd, sum(media * coalesce(cmcd_share, 0)) as expected_cmcd, sum(tool) as tool, ' +
-    'coalesce(max(one_in), 0) as one_in, sum(case when hosting = 1 then media else 0 end) as hosting ' +
-    'from activity left join families using (family) left join agents using (agent) group by session, window_start), ' +
-    'usual as (select coalesce(quantile_cont(media, 0.75), 0) as media from w where media > 0) ' +
-    `select session, window_start from w, usual where w.media > 0 and (${all} or w.places > 1 or w.media > 1.4 * usual.media ` +
-    `or ${alone} >= ${config.actions.watch} or (session, window_start) in (select session, window_start from crowd) ` +
-    `or session in (select session from sessions where session_text in (${asked})))`
+    })} from (select c.*, c.media * u.tool as tool, u.family from (select session, ${windowStart(config)} as window_start, address, agent, player, edge, ` +
+    `${measured.map((measure) => `${measure.sql} as ${measure.name}`).join(', ')} from requests ` +
+    `group by session, window_start, address, agent, player, edge) c join products u using (agent)) p join addresses a using (address)`
   );
 }
 
 function placedRequests(config: DetectionConfig): string {
   return (
-    `create table placed as select * from (select h.session, ${windowStart(config)} as window_start, a.place, a.country, ` +
-    `${placedColumns(duckdb, config)} from (select * from requests where state = ${usable} and status < 400 and media = 1) r ` +
-    'join holders h using (token) join candidates c on c.session = h.session and c.window_start = ' +
-    `${windowStart(config)} join addresses a using (address)) located where position is not null`
+    `create table placed as select * from (select r.session, ${windowStart(config)} as window_start, a.place_id as place, a.country, ` +
+    `${placedColumns(duckdb, config)} from (select * from requests where status < 400 and media = 1) r ` +
+    'join addresses a using (address)) located where position is not null'
   );
 }
 
@@ -405,10 +399,10 @@ async function readingReport(
 ): Promise<ReadingReport> {
   const counts = await one(
     connection,
-    `select count(*) filter (where state < ${bad}) as records, count(*) filter (where state = ${usable}) as tokened, ` +
-      `count(*) filter (where state = ${bad}) as unreadable, count(*) filter (where state = ${future}) as future, ` +
-      `(select count(*) from token_sessions) as tokens, ` +
-      `(select count(*) > 0 from addresses where asn is not null and country is not null) as located from requests`,
+    `select sum(requests) filter (where state < ${bad}) as records, sum(requests) filter (where state = ${usable}) as tokened, ` +
+      `sum(requests) filter (where state = ${bad}) as unreadable, sum(requests) filter (where state = ${future}) as future, ` +
+      `(select any_value(tokens) from counted_tokens) as tokens, ` +
+      `(select count(*) > 0 from addresses where asn is not null and country is not null) as located from states`,
   );
   return {
     records: Number(counts['records']),
@@ -427,7 +421,7 @@ async function audienceOf(connection: DuckDBConnection): Promise<Audience> {
     connection,
     'select (select count(*) from sessions) as sessions, count(distinct window_start) as windows, min(first_at) as first_at, ' +
       'max(last_at) as last_at, sum(cmcd) / greatest(sum(media), 1) as cmcd, ' +
-      '(select avg(media_ms) / 1000 from pieces where media_ms > 0) as segment from activity',
+      'sum(media_ms) / nullif(sum(told), 0) / 1000 as segment from visits',
   );
   const segment = counts['segment'];
   return {
@@ -460,7 +454,7 @@ function database(
           ? ''
           : ` where ${notable(config, audience.segmentSeconds)} or (session, window_start) in (select session, window_start from crowd)`;
       const answer = await connection.runAndReadAll(
-        `with gathered as (${(['activity', 'position', 'moment'] as const).map((kind) => gathered(duckdb, 'pieces', kind)).join(' union all ')}), expected as (${expected('gathered', { families: 'families', agents: 'agents' })}), ` +
+        `with gathered as (${(['activity', 'position', 'moment'] as const).map((kind) => gathered(duckdb, kind, kind)).join(' union all ')}), expected as (${expected('gathered', { families: 'families', agents: 'agents' })}), ` +
           `features as (${featuresOf(duckdb, config, 'expected')}), ` +
           `chosen as (select * from features${where}) ` +
           'select chosen.* replace (s.session_text as session) from chosen join sessions s on s.session = chosen.session ' +
@@ -500,7 +494,8 @@ function database(
     },
     async timeline(sessions) {
       const answer = await connection.runAndReadAll(
-        `with p as (select n.session_text, p.* from placed p join ${named(sessions)} n using (session)), ` +
+        `with p as (select n.session_text, p.* replace (a.place as place) from placed p join ${named(sessions)} n using (session) ` +
+          'join (select distinct place, place_id from addresses) a on a.place_id = p.place), ' +
           'counted as (select *, count(*) over (partition by session_text, content, track, position) as fetched, ' +
           'count(distinct place) over (partition by session_text, content, track, position) as through from p) ' +
           'select session_text, moment, place, any_value(country) as country, count(*) as media, ' +

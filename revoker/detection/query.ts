@@ -198,7 +198,8 @@ export function gathered(dialect: Dialect, pieces: string, kind?: Kind, more: re
   return [
     `select ${kind === undefined ? 'kind' : `${literalKind(kind)} as kind`},`,
     `  ${all.map((key) => (group.includes(key) ? key : `${nothing(dialect, keyTypes[key] ?? 'hash')} as ${key}`)).join(', ')},`,
-    `  max(place) as place, count(*) as networks,`,
+    // Behind the activity nobody asks for the place.
+    `  ${kind === undefined || kind === 'activity' ? 'max(place)' : nothing(dialect, 'varchar')} as place, count(*) as networks,`,
     `  ${sums.map((name) => `cast(sum(${name}) as bigint) as ${name}`).join(', ')},`,
     `  min(first_at) as first_at, max(last_at) as last_at, ${dialect.secondSmallest('first_at')} as second_at,`,
     `  max(renditions) as renditions, max(media_ms) as media_ms,`,
@@ -329,10 +330,8 @@ export function placedColumns(dialect: Dialect, config: DetectionConfig): string
     `when ${folder(['subtitle', 'caption'])} or ${ending(['cmft'])} then 'text' else 'video' end`;
   const position =
     `case when strpos(lower(r.file), 'init') > 0 or starts_with(r.object_type, 'i') then null ` +
-    `else try_cast(${dialect.extract('r.file', positionExpression, 1)} as bigint) end`;
-  const object = dialect.hash(
-    `r.content || '/' || r.rendition || '/' || r.file || '/' || coalesce(cast(r.range_start as varchar), '')`,
-  );
+    `else ${dialect.number('r.file', positionExpression, 1)} end`;
+  const object = dialect.hashOf(['r.content', 'r.rendition', 'r.file', 'r.range_start']);
   return [
     'r.content',
     `${track} as track`,
@@ -340,8 +339,7 @@ export function placedColumns(dialect: Dialect, config: DetectionConfig): string
     `${object} as object`,
     'r.rendition',
     'r.player',
-    // Read as it stands in the log, with what follows it: only placed media needs the number.
-    `try_cast(${dialect.extract('r.duration', '^([0-9]{1,7})', 1)} as integer) as duration`,
+    'r.duration',
     'r.seen_at',
     `${dialect.quotient('r.seen_at', config.momentSeconds)} as moment`,
     'r.status',

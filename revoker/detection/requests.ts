@@ -65,13 +65,14 @@ export const requestColumns = [
 
 /**
  * The requests of a log: `requestColumns`, and `token_text`, `readable` (a GET or HEAD), `public_path`. In steps, so that
- * each text is cut once: the path first, then what stands in it.
+ * each text is cut once: the path first, then what stands in it. Columns of the relation named in `kept` come along.
  */
 export function requestRows(
   dialect: Dialect,
   relation: string,
   fields: FieldExpressions,
   config: DetectionConfig,
+  kept: readonly string[] = [],
 ): string {
   const text = (field: LogField): string => fields[field] ?? 'cast(null as varchar)';
   const present = (field: LogField): string => `nullif(${text(field)}, '-')`;
@@ -81,6 +82,7 @@ export function requestRows(
   const whenCmcd = (sql: string): string => `case when in_query then ${sql} end`;
   const hasQuery = fields.query !== undefined;
   const first = [
+    ...kept,
     `${dialect.cut(text('path'), '/')} as segments`,
     `${text('path')} as path`,
     `${hasQuery ? `case when ${dialect.contains(text('query'), 'CMCD=')} then ${query} end` : 'cast(null as varchar)'} as q`,
@@ -98,12 +100,12 @@ export function requestRows(
     )} as seen_at`,
     `${text('address')} as address`,
     `try_cast(${text('asn')} as bigint) as asn`,
-    `case when length(${text('country')}) = 2 then upper(${text('country')}) end as country`,
+    `case when ${dialect.size(text('country'))} = 2 then upper(${text('country')}) end as country`,
     `try_cast(${text('status')} as integer) as status`,
     `coalesce(try_cast(${text('bytes')} as bigint), 0) as bytes`,
     `${dialect.hash(`coalesce(${text('agent')}, '')`)} as agent`,
-    `${dialect.hash(`split_part(coalesce(${text('agent')}, ''), '/', 2)`)} as family`,
-    `case when lower(split_part(${text('agent')}, '/', 1)) in (${config.tools.map((tool) => literal(tool.toLowerCase())).join(', ') || "''"}) then 1 else 0 end as tool`,
+    `${familyOf(dialect, text('agent'))} as family`,
+    `${toolOf(text('agent'), config)} as tool`,
     `${present('cmcd-session')} as told_player`,
     `${present('cmcd-type')} as told_type`,
     `${present('cmcd-duration')} as told_duration`,
@@ -113,19 +115,25 @@ export function requestRows(
     `${publicPath(text('path'), config.publicPaths)} as public_path`,
   ];
   const stripped = config.placements.some((placement) => placement.kind === 'path-parameter');
-  const withoutParameter = (sql: string): string => (stripped ? `split_part(${sql}, ';', 1)` : sql);
+  const withoutParameter = (sql: string): string =>
+    stripped ? `case when ${dialect.contains(sql, ';')} then split_part(${sql}, ';', 1) else ${sql} end` : sql;
+  // No text is cut twice: what a step makes, the next one names.
   const second = [
     '*',
-    `${tokenExpression(dialect, fields, config)} as token_text`,
-    `${withoutParameter(dialect.element('segments', -1))} as file`,
-    `coalesce(told_player, ${whenCmcd(`nullif(split_part(${cut('sid%3D%22')}, '%22', 1), '')`)}) as player_text`,
-    `coalesce(told_type, ${whenCmcd(`nullif(substr(${cut('ot%3D')}, 1, 2), '')`)}) as object_type`,
-    `coalesce(told_duration, ${whenCmcd(`nullif(substr(${cut('%2Cd%3D')}, 1, 10), '')`)}) as duration`,
+    `${tokenExpression(dialect, fields, config, { segment: (n) => dialect.at('segments', n), path: 'path', query: 'query_text', cookie: 'cookie_text', headers: 'headers_text' })} as token_text`,
+    `${withoutParameter(dialect.at('segments', -1))} as file`,
+    `${withoutParameter(dialect.at('segments', -2))} as folder`,
+    `${contentExpression(dialect, config)} as played`,
+    `coalesce(told_player, ${whenCmcd(`split_part(${cut('sid%3D%22')}, '%22', 1)`)}) as player_text`,
+    `coalesce(told_type, ${whenCmcd(`substr(${cut('ot%3D')}, 1, 2)`)}) as type_text`,
+    // Encoded once, or twice by some pipelines.
+    `coalesce(${dialect.number('told_duration', '^([0-9]{1,7})', 1)}, ${whenCmcd(dialect.number('query_text', '2Cd%(?:25)?3D([0-9]{1,7})', 1))}) as duration`,
     `in_query or told_player is not null or told_type is not null${
       fields.headers === undefined ? '' : ` or coalesce(${dialect.contains('lower(headers_text)', 'cmcd-')}, false)`
     } as has_cmcd`,
   ];
   const third = [
+    ...kept,
     'seen_at',
     'address',
     'asn',
@@ -138,12 +146,12 @@ export function requestRows(
     'edge',
     'range_start',
     'file',
-    'object_type',
+    "nullif(type_text, '') as object_type",
     'duration',
-    `case when player_text is not null then ${dialect.hash('player_text')} end as player`,
+    `case when player_text <> '' then ${dialect.hash('player_text')} end as player`,
     'case when has_cmcd then 1 else 0 end as cmcd',
-    `${contentExpression(dialect, config)} as content`,
-    `${withoutParameter(`case when length(${dialect.element('segments', -2)}) < ${shortestToken} then ${dialect.element('segments', -2)} else '' end`)} as rendition`,
+    `case when ${dialect.size('played')} < ${shortestToken} and played <> file then played else '' end as content`,
+    `case when ${dialect.size('folder')} < ${shortestToken} then folder else '' end as rendition`,
     `case when ${mediaExtensions.map((extension) => `file like '%.${extension}'`).join(' or ')} then 1 else 0 end as media`,
     'token_text',
     'readable',
@@ -152,20 +160,27 @@ export function requestRows(
   return `select ${third.join(', ')}\nfrom (select ${second.join(', ')}\nfrom (select ${first.join(', ')}\nfrom ${relation}) cut_once) named_once`;
 }
 
-/** The tokens of a log alone, as `token_text`: only the path segments that may hold one are cut out. */
-export function tokenRows(
-  dialect: Dialect,
-  relation: string,
-  fields: FieldExpressions,
-  config: DetectionConfig,
-): string {
+/** The browser or device of a user agent: what stands in its first product's comment, however the versions differ. */
+function familyOf(dialect: Dialect, agent: string): string {
+  return dialect.hash(`split_part(coalesce(${agent}, ''), '/', 2)`);
+}
+
+/** 1 for a user agent that downloads and does not play, else 0. */
+function toolOf(agent: string, config: DetectionConfig): string {
+  const names = config.tools.map((tool) => literal(tool.toLowerCase())).join(', ') || "''";
+  return `case when lower(split_part(${agent}, '/', 1)) in (${names}) then 1 else 0 end`;
+}
+
+/** A request's token, as an expression over the fields of a log; NULL where it has none. */
+export function tokenOf(dialect: Dialect, fields: FieldExpressions, config: DetectionConfig): string {
   const text = (field: LogField): string => fields[field] ?? 'cast(null as varchar)';
-  const segments = [...new Set(config.placements.filter(isPath).map(tokenSegment))];
-  const cut = segments.map((segment) => `, ${dialect.part(text('path'), '/', segment)} as segment_${segment}`).join('');
-  return (
-    `select ${tokenExpression(dialect, fields, config, (segment) => `segment_${segment}`)} as token_text from (select ${text('path')} as path${cut}, ` +
-    `${text('query')} as query_text, ${text('cookie')} as cookie_text, ${text('headers')} as headers_text from ${relation}) cut_once`
-  );
+  return tokenExpression(dialect, fields, config, {
+    segment: (n) => dialect.at(dialect.cut(text('path'), '/'), n),
+    path: text('path'),
+    query: text('query'),
+    cookie: text('cookie'),
+    headers: text('headers'),
+  });
 }
 
 function coalesce(candidates: readonly (string | undefined | '')[], type: string): string {
@@ -183,46 +198,56 @@ function publicPath(path: string, paths: readonly string[]): string {
   return `(${tests.join(' or ')})`;
 }
 
-function pathToken(placement: LogPlacement & { kind: 'path' }, segmentAt: (segment: number) => string): string {
-  const segment = segmentAt(tokenSegment(placement));
-  const long = `length(${segment}) >= ${shortestToken}`;
-  if (placement.mode === 'first') return `case when ${long} then ${segment} end`;
-  return `case when ${long} and starts_with(path, ${literal(`${pathPrefix(placement)}/`)}) then ${segment} end`;
+/** The texts that a token may stand in. */
+interface TokenPlaces {
+  /** A segment of the path, counted as `tokenSegment` counts. */
+  readonly segment: (index: number) => string;
+  readonly path: string;
+  readonly query: string;
+  readonly cookie: string;
+  readonly headers: string;
 }
 
-/** Over the columns of the first step. What is too short for a token is none. */
+function pathToken({ size }: Dialect, placement: LogPlacement & { kind: 'path' }, places: TokenPlaces): string {
+  const segment = places.segment(tokenSegment(placement));
+  const long = `${size(segment)} >= ${shortestToken}`;
+  if (placement.mode === 'first') return `case when ${long} then ${segment} end`;
+  return `case when ${long} and starts_with(${places.path}, ${literal(`${pathPrefix(placement)}/`)}) then ${segment} end`;
+}
+
+/** What is too short for a token is none. */
 function tokenExpression(
   dialect: Dialect,
   fields: FieldExpressions,
   config: DetectionConfig,
-  segmentAt: (segment: number) => string = (segment) => dialect.element('segments', segment),
+  places: TokenPlaces,
 ): string {
-  const long = (sql: string): string => `case when length(${sql}) >= ${shortestToken} then ${sql} end`;
+  const long = (sql: string): string => `case when ${dialect.size(sql)} >= ${shortestToken} then ${sql} end`;
   const found: string[] = [];
   for (const placement of config.placements) {
     if (isPath(placement)) {
-      if (fields.path !== undefined) found.push(pathToken(placement, segmentAt));
+      if (fields.path !== undefined) found.push(pathToken(dialect, placement, places));
       continue;
     }
     const name = placement.name ?? 'CAT';
     if (placement.kind === 'query' && fields.query !== undefined) {
       found.push(
-        `case when ${dialect.contains('query_text', `${name}=`)} then ` +
-          `${long(dialect.part(dialect.part(`('&' || query_text)`, `&${name}=`, 2), '&', 1))} end`,
+        `case when ${dialect.contains(places.query, `${name}=`)} then ` +
+          `${long(dialect.part(dialect.part(`('&' || ${places.query})`, `&${name}=`, 2), '&', 1))} end`,
       );
     } else if (placement.kind === 'path-parameter' && fields.path !== undefined) {
       found.push(
-        `case when ${dialect.contains('path', `;${name}=`)} then ` +
-          `${long(dialect.extract('path', `;${escapeExpression(name)}=(${tokenCharacters})`, 1))} end`,
+        `case when ${dialect.contains(places.path, `;${name}=`)} then ` +
+          `${long(dialect.extract(places.path, `;${escapeExpression(name)}=(${tokenCharacters})`, 1))} end`,
       );
     } else if (placement.kind === 'cookie' && fields.cookie !== undefined) {
       found.push(
-        `case when cookie_text <> '-' then ` +
-          `${long(dialect.extract('cookie_text', `(^|[; ]|%20|%3B)${escapeExpression(name)}(=|%3D)(${tokenCharacters})`, 3))} end`,
+        `case when ${places.cookie} <> '-' then ` +
+          `${long(dialect.extract(places.cookie, `(^|[; ]|%20|%3B)${escapeExpression(name)}(=|%3D)(${tokenCharacters})`, 3))} end`,
       );
     } else if (placement.kind === 'header' && fields.headers !== undefined) {
       const header = `(?i)(common-access-token|authorization)(:|%3A)(%20| )*(Bearer(%20| )+)?(${tokenCharacters})`;
-      found.push(`case when headers_text <> '-' then ${long(dialect.extract('headers_text', header, 6))} end`);
+      found.push(`case when ${places.headers} <> '-' then ${long(dialect.extract(places.headers, header, 6))} end`);
     }
   }
   return coalesce(found, 'varchar');
@@ -238,15 +263,12 @@ function escapeExpression(text: string): string {
  */
 function contentExpression(dialect: Dialect, config: DetectionConfig): string {
   const placement = config.placements.find(isPath);
-  const plain = dialect.element('segments', 3);
-  let content = plain;
-  if (placement !== undefined) {
-    const segment = tokenSegment(placement);
-    const behind = dialect.element('segments', segment + (placement.mode === 'prefix' ? 1 : 2));
-    const without = placement.mode === 'prefix' ? dialect.element('segments', segment) : plain;
-    content = `case when length(${dialect.element('segments', segment)}) >= ${shortestToken} then ${behind} else ${without} end`;
-  }
-  return `coalesce(case when length(${content}) < ${shortestToken} and ${content} <> file then ${content} end, '')`;
+  const plain = dialect.at('segments', 3);
+  if (placement === undefined) return plain;
+  const segment = tokenSegment(placement);
+  const behind = dialect.at('segments', segment + (placement.mode === 'prefix' ? 1 : 2));
+  const without = placement.mode === 'prefix' ? dialect.at('segments', segment) : plain;
+  return `case when ${dialect.size(dialect.at('segments', segment))} >= ${shortestToken} then ${behind} else ${without} end`;
 }
 
 /** A string's length in bytes and its header's, in hexadecimal digits, where CBOR's major type begins at `base`. */

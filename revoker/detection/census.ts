@@ -1,0 +1,122 @@
+import type { DetectionConfig } from './config.js';
+
+/*
+ * DuckDB's first pass over the logs. It counts what every session did: who asked, from where, how much; no segment is told
+ * from another. From these counts follows the highest score that a session can reach (`ceiling.ts`); only those that can
+ * reach one that matters are read again.
+ */
+
+/** States of a record. */
+export const usable = 0;
+const untokened = 1;
+export const bad = 2;
+export const future = 3;
+
+/** Which state a row of `requestRows` is in. */
+export function stateOf(config: DetectionConfig, now: number): string {
+  return (
+    `case when seen_at is null or status is null or address is null or address in ('', '-') then ${bad} ` +
+    `when seen_at > ${now + config.clockSkewSeconds} then ${future} ` +
+    `when token_text is null or not readable or public_path then ${untokened} else ${usable} end`
+  );
+}
+
+interface Count {
+  readonly name: string;
+  readonly type: string;
+  /** Over the requests of one token, window, address and user agent. */
+  readonly sql: string;
+  /** Over counts of the same session. */
+  readonly together: 'sum' | 'min' | 'max';
+}
+
+const media = 'status < 400 and media = 1';
+const count = (name: string, where: string): Count => ({
+  name,
+  type: 'bigint',
+  sql: `count(*) filter (where ${where})`,
+  together: 'sum',
+});
+
+const counts: readonly Count[] = [
+  { name: 'requests', type: 'bigint', sql: 'count(*)', together: 'sum' },
+  count('served', 'status < 400'),
+  count('media', media),
+  count('cmcd', `${media} and cmcd = 1`),
+  count('refused', 'status in (401, 403, 410, 451)'),
+  { name: 'first_at', type: 'bigint', sql: 'min(seen_at)', together: 'min' },
+  { name: 'last_at', type: 'bigint', sql: 'max(seen_at)', together: 'max' },
+  {
+    name: 'media_ms',
+    type: 'bigint',
+    sql: `cast(coalesce(sum(duration) filter (where ${media}), 0) as bigint)`,
+    together: 'sum',
+  },
+  count('told', `${media} and duration > 0`),
+  {
+    name: 'rendition_low',
+    type: 'ubigint',
+    sql: `min(hash(rendition)) filter (where ${media})`,
+    together: 'min',
+  },
+  {
+    name: 'rendition_high',
+    type: 'ubigint',
+    sql: `max(hash(rendition)) filter (where ${media})`,
+    together: 'max',
+  },
+];
+
+const keys = [
+  ['window_start', 'bigint'],
+  ['address', 'varchar'],
+  ['agent', 'ubigint'],
+  ['edge', 'ubigint'],
+] as const;
+type CensusKey = (typeof keys)[number][0];
+
+/** What is the same in all requests of a group, or nearly so. */
+const attributes = [
+  ['family', 'ubigint'],
+  ['tool', 'integer'],
+  ['asn', 'bigint'],
+  ['country', 'varchar'],
+] as const;
+
+/** The table of the first pass. It holds tokens, so it is dropped as soon as they are decoded. */
+export const createCensus = `create table census (state utinyint, text varchar, ${[...keys, ...attributes, ...counts.map(({ name, type }) => [name, type] as const)].map(([name, type]) => `${name} ${type}`).join(', ')})`;
+
+export function windowStart(config: DetectionConfig): string {
+  return `seen_at // ${config.windowSeconds} * ${config.windowSeconds}`;
+}
+
+/** Counts the requests of `requestRows`. Records that are of no use come down to a row for each state. */
+export function censusOf(rows: string, config: DetectionConfig, now: number): string {
+  const expressions: Record<CensusKey, string> = {
+    window_start: windowStart(config),
+    address: 'address',
+    agent: 'agent',
+    edge: 'edge',
+  };
+  const whenUsable = (sql: string): string => `case when state = ${usable} then ${sql} end`;
+  const columns = [
+    'state',
+    `${whenUsable('token_text')} as text`,
+    ...keys.map(([name]) => `${whenUsable(expressions[name])} as ${name}`),
+    ...attributes.map(([name]) => `any_value(${name}) as ${name}`),
+    ...counts.map(({ name, sql }) => `${sql} as ${name}`),
+  ];
+  return (
+    `insert into census select ${columns.join(', ')} from (select *, ${stateOf(config, now)} as state ` +
+    `from (${rows}) lines) stated group by all`
+  );
+}
+
+/** The census by session, from tables `census`, `holders` (text, session) and `addresses`. Holds no token. */
+export function createVisits(): string {
+  const group = 'h.session, c.window_start, a.place, c.address, a.asn, a.country, a.hosting, c.agent, c.family, c.edge';
+  return (
+    `create table visits as select ${group}, ${counts.map(({ name, together }) => `${together}(c.${name}) as ${name}`).join(', ')}, ` +
+    `max(c.tool) as tool_agent, sum(c.media * c.tool) as tool from census c join holders h using (text) join addresses a using (address) group by ${group}`
+  );
+}
