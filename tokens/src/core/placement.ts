@@ -31,9 +31,9 @@ export const TOKEN_HEADERS = ['cta-', ''].map((prefix) => prefix + 'common-acces
 
 /**
  * How a token begins: a JWT's `{"`, or the tags 17, 18, 61+17, 61+18 over an array of four whose first item is a byte
- * string; tag 16 over three, where tokens may be encrypted. A path segment that begins otherwise is content, not a token.
+ * string. Encrypted ones are known by tag 61 alone. A path segment that begins otherwise is content, not a token.
  */
-const TOKEN_START = FEATURES.encrypted ? /^(eyJ|0[Yo]R|0IN|2D3)/ : /^(eyJ|0[Yo]R|2D3)/;
+const TOKEN_START = /^(eyJ|0[Yo]R|2D3)/;
 
 /**
  * A token by itself. Padding is allowed (CTA-5007-B 4.3.1.1), and escaped in a query.
