@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { signCat } from '@portcullis/tokens/sign';
 import { context, lambdaRequest, validatorConfig } from '../test/edge/requests.js';
@@ -179,6 +180,14 @@ describe('an issuer that is down', () => {
       /fetch failed|redirect/,
     ],
     ['sends 70,000 bytes', json(`{"keys":[],"x":"${'x'.repeat(70_000)}"}`), /longer than 65536/],
+    [
+      'sends ten megabytes in a few compressed ones',
+      (_, response) =>
+        response
+          .writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' })
+          .end(gzipSync(Buffer.alloc(10_000_000, ' '))),
+      /longer than 65536/,
+    ],
     [
       'never ends',
       (_, response) => {
