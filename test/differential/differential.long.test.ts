@@ -53,3 +53,20 @@ test('20,000 more: the default function says the same in every engine', async ()
   expect(comparison.differing.slice(0, 3)).toEqual([]);
   expect(Object.keys(comparison.verdicts).length).toBeGreaterThan(20);
 });
+
+test('5,000 answers: viewer-response renews the same in every engine', async () => {
+  const comparison: Comparison = { verdicts: {}, verified: 0, differing: [] };
+  for (const [turn, policy] of policies.entries())
+    for (let from = 0; from < 2500 && comparison.differing.length === 0; from += atOnce)
+      await compareEngines(
+        seed + turn,
+        Array.from({ length: atOnce }, (_, i) => from + i),
+        policy,
+        hosts,
+        comparison,
+        true,
+      );
+  expect(comparison.differing.slice(0, 3)).toEqual([]);
+  expect(Object.keys(comparison.verdicts).sort()).toEqual(['renewed', 'response']);
+  expect(comparison.verdicts['renewed']).toBeGreaterThan(500);
+});

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { dirname, join } from 'node:path';
 import { verifyRequest, type EntitledKey, type Placement } from '@portcullis/tokens';
 import { parseToken, type Verdict } from '@portcullis/tokens/core/gate';
 import { CATIF } from '@portcullis/tokens/core/labels';
@@ -7,6 +8,7 @@ import { functionsConfigSchema, type FunctionsConfigInput } from '../../scripts/
 import {
   nodeVmHost,
   viewerRequestEvent,
+  viewerResponseEvent,
   type FunctionHost,
   type HostResult,
   type RequestParts,
@@ -149,11 +151,11 @@ export interface Case {
 }
 
 /** The case of a number; the same number and seed give the same case. */
-export function caseOf(seed: number, number: number, places: readonly Placed[0][]): Case {
+export function caseOf(seed: number, number: number, places: readonly Placed[0][], due = false): Case {
   const random = new Random(Math.imul(seed, 0x9e3779b1) ^ Math.imul(number, 0x85ebca6b));
   const facts = randomFacts(random);
   const count = random.pick([0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, random.below(9)]);
-  const placed: Placed[] = Array.from({ length: count }, () => [random.pick(places), randomToken(random, facts)]);
+  const placed: Placed[] = Array.from({ length: count }, () => [random.pick(places), randomToken(random, facts, due)]);
   return {
     number,
     parts: withTokens(facts, placed),
@@ -186,8 +188,9 @@ function summaryOf({ result, error, logs }: HostResult): Summary {
     };
   }
   const reason = result.headers?.['x-portcullis-reason']?.value;
-  const other = result.statusCode === 204 ? 'answered' : 'redirected';
-  return { verdict: reason ?? other, outcome: result, logs: lines };
+  const other = { 200: 'response', 204: 'answered' }[result.statusCode] ?? 'redirected';
+  const renewed = other === 'response' && /eyJ[\w-]+\.|0YRDoQEF/.test(JSON.stringify(result));
+  return { verdict: reason ?? (renewed ? 'renewed' : other), outcome: result, logs: lines };
 }
 
 const secrets = new Map([...kids].map((kid) => [kid as string, secretOf(kid)]));
@@ -357,22 +360,26 @@ function isWrittenAlike({ uri = '', query = '', headers = {}, cookies = [] }: Re
   });
 }
 
-/** Holds the engines against each other, Node's vm among them. */
+/** Holds the engines against each other, Node's vm among them; `responding`: viewer-response, shown the request as sent. */
 export async function compareEngines(
   seed: number,
   numbers: readonly number[],
   by: Deployment,
   hosts: readonly FunctionHost[],
   comparison: Comparison,
+  responding = false,
 ): Promise<void> {
-  const cases = numbers.map((number) => caseOf(seed, number, by.places)).filter((one) => isWrittenAlike(one.parts));
+  const cases = numbers
+    .map((number) => caseOf(seed, number, by.places, responding))
+    .filter((one) => isWrittenAlike(one.parts));
   const runs = cases.map((one) => ({
-    event: viewerRequestEvent(one.parts),
+    event: responding ? viewerResponseEvent(one.parts) : viewerRequestEvent(one.parts),
     store: one.store,
     now: one.now,
     random: one.random,
   }));
-  const answers = await Promise.all([nodeVmHost(), ...hosts].map((host) => host.run(by.file, runs)));
+  const file = responding ? join(dirname(by.file), 'viewer-response.js') : by.file;
+  const answers = await Promise.all([nodeVmHost(), ...hosts].map((host) => host.run(file, runs)));
   const [expected = [], ...results] = answers.map((all) => all.map(summaryOf));
   cases.forEach((one, i) => {
     const summary = expected[i] as Summary;

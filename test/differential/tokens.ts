@@ -381,9 +381,26 @@ function claim(random: Random, facts: Facts, kid: string): Claim {
 
 const jwtNames: Readonly<Record<string, string>> = { cti: 'jti', session: 'sid' };
 
-function claimsOf(random: Random, facts: Facts, kid: string): Claim[] {
-  const claims: Claim[] = [];
-  if (random.chance(0.9)) claims.push(both('exp', random.chance(0.9) ? moment(random, NOW) : past(random)));
+/** Claims of a token that is due to be renewed. */
+function dueClaims(random: Random): Claim[] {
+  const type = random.below(3);
+  const extension = random.pick([3600, 7200, 90_000]);
+  return [
+    both('exp', NOW + random.pick([20, 60, 60.5])),
+    [
+      'catr',
+      map([
+        [0, type],
+        [1, extension],
+      ]),
+      { type: ['automatic', 'cookie', 'header'][type], expext: extension },
+    ],
+  ];
+}
+
+function claimsOf(random: Random, facts: Facts, kid: string, due: boolean): Claim[] {
+  const claims: Claim[] = due ? dueClaims(random) : [];
+  if (!due && random.chance(0.9)) claims.push(both('exp', random.chance(0.9) ? moment(random, NOW) : past(random)));
   if (scopeOf(kid).iss && random.chance(0.9)) claims.push(both('iss', kid));
   if (random.chance(0.5)) claims.push(both('aud', 'video.example'));
   for (let count = random.pick([0, 0, 1, 1, 2, 2, 3, 4, 6]); count > 0; count--) {
@@ -395,8 +412,8 @@ function claimsOf(random: Random, facts: Facts, kid: string): Claim[] {
 
 const strangeNames = ['whatever', '__proto__', 'constructor', '4', '-65537', 'exp ', 'EXP', '', 'catx'];
 
-function cat(random: Random, facts: Facts, kid: string): string {
-  const claims = claimsOf(random, facts, kid);
+function cat(random: Random, facts: Facts, kid: string, due: boolean): string {
+  const claims = claimsOf(random, facts, kid, due);
   const pairs: [unknown, unknown][] = claims.map(([name, value]) => [LABEL[name as keyof typeof LABEL], value]);
   if (random.chance(0.15))
     pairs.push([
@@ -454,9 +471,9 @@ function cat(random: Random, facts: Facts, kid: string): string {
   });
 }
 
-function jwt(random: Random, facts: Facts, kid: string): string {
+function jwt(random: Random, facts: Facts, kid: string, due: boolean): string {
   const claims: Record<string, unknown> = {};
-  for (const [name, , value] of claimsOf(random, facts, kid))
+  for (const [name, , value] of claimsOf(random, facts, kid, due))
     claims[jwtNames[name] ?? name] = value instanceof Float ? value.value : value;
   if (random.chance(0.15))
     Object.defineProperty(claims, random.pick(strangeNames), {
@@ -547,13 +564,13 @@ function changed(text: string, random: Random): string {
   ]);
 }
 
-/** A token: most are genuine, and made for the request. */
-export function randomToken(random: Random, facts: Facts): string {
+/** A token: most are genuine, and made for the request; `due`: and to be renewed. */
+export function randomToken(random: Random, facts: Facts, due: boolean): string {
   const kid = random.weighed<string>([
     [60, () => 'main'],
     [35, () => random.pick(kids)],
     [3, () => random.pick(['nobody', 'm\u00e4in', '\u0000', 'k'.repeat(129)])],
   ]);
-  const token = random.chance(0.5) ? cat(random, facts, kid) : jwt(random, facts, kid);
+  const token = random.chance(0.5) ? cat(random, facts, kid, due) : jwt(random, facts, kid, due);
   return random.chance(0.95) ? token : changed(token, random);
 }
