@@ -119,3 +119,60 @@ describe('the Terraform module', () => {
     }
   });
 });
+
+describe('the Lambda@Edge part of the module', () => {
+  const withLambdas = terraformModule({
+    prefix: 'portcullis',
+    name: 'production',
+    distribution: 'E1ABCDEF2GHIJK',
+    functions: { viewerRequest: 'async function handler(event) {}\n' },
+    viewerHeaders: ['CloudFront-Viewer-Country'],
+    lambdas: [
+      {
+        part: 'start',
+        event: 'origin-request',
+        secrets: [{ secret: 'portcullis/keys/edge', region: 'us-east-1' }],
+        oneTime: { table: 'used', regions: ['us-east-1', 'eu-central-1'] },
+      },
+      {
+        part: 'origin-secret',
+        event: 'origin-request',
+        secrets: [{ secret: 'MediaPackage/cdn', region: 'eu-west-1' }],
+      },
+    ],
+  });
+  const file = JSON.parse(withLambdas['lambda.tf.json'] ?? '{}') as {
+    data: Record<string, Record<string, unknown>>;
+    resource: Record<string, Record<string, Record<string, unknown>>>;
+  };
+
+  it('publishes numbered versions that CloudFront takes', () => {
+    expect(Object.keys(file.resource['aws_lambda_function'] ?? {})).toEqual(['start', 'origin_secret']);
+    expect(file.resource['aws_lambda_function']?.['start']).toMatchObject({
+      function_name: 'portcullis-production-edge-start',
+      filename: '${path.module}/start.zip',
+      publish: true,
+      architectures: ['x86_64'],
+    });
+    expect(JSON.stringify(file)).not.toContain('environment');
+    expect(withLambdas['outputs.tf.json']).toContain('${aws_lambda_function.start.qualified_arn}');
+  });
+
+  it('lets each read its own secret, spend tokens where it does, and log everywhere', () => {
+    const policies = JSON.stringify(file.data['aws_iam_policy_document']);
+    expect(policies).toContain(
+      'secretsmanager:us-east-1:${data.aws_caller_identity.here.account_id}:secret:portcullis/keys/edge-??????',
+    );
+    expect(policies).toContain('dynamodb:eu-central-1:${data.aws_caller_identity.here.account_id}:table/used');
+    const other = JSON.stringify(file.data['aws_iam_policy_document']?.['edge_origin_secret']);
+    expect(other).toContain('MediaPackage/cdn');
+    expect(other).not.toMatch(/keys\/edge|dynamodb/);
+  });
+
+  it('says what the start behaviour needs', () => {
+    expect(withLambdas['README.md']).toContain('lambda_arn = module.portcullis_production.start_lambda_arn');
+    expect(file.resource['aws_cloudfront_cache_policy']?.['starts']).toMatchObject({ max_ttl: 1 });
+    expect(written['lambda.tf.json']).toBeUndefined();
+    expect(written['README.md']).not.toContain('/start/');
+  });
+});

@@ -11,6 +11,19 @@ export interface TerraformModuleInput {
   readonly viewerHeaders: readonly string[];
   /** Viewer headers that the origin needs, into the same policy. */
   readonly originHeaders?: readonly string[];
+  /** Lambda@Edge functions; their packages, `<part>.zip`, are put beside the module's files. */
+  readonly lambdas?: readonly TerraformLambda[];
+}
+
+/** A Lambda@Edge function of the configuration. */
+export interface TerraformLambda {
+  /** `start`, `guard` or `origin-secret`. */
+  readonly part: string;
+  readonly event: 'viewer-request' | 'origin-request';
+  /** Secrets that it reads: names or ARNs. */
+  readonly secrets: readonly { readonly secret: string; readonly region: string }[];
+  /** The table of used one-time tokens. */
+  readonly oneTime?: { readonly table: string; readonly regions: readonly string[] } | undefined;
 }
 
 /** File contents by file name. */
@@ -31,6 +44,7 @@ export function terraformModule(input: TerraformModuleInput): TerraformModule {
     );
   }
   const base = `${input.prefix}-${input.name}`;
+  const { lambdas = [] } = input;
   const events = [
     ['viewer_request', 'viewer-request', input.functions.viewerRequest],
     ...(input.functions.viewerResponse === undefined
@@ -114,8 +128,18 @@ export function terraformModule(input: TerraformModuleInput): TerraformModule {
       data: { aws_iam_policy_document: { operator: operatorPolicy() } },
       resource: operatorResource(base),
     },
+    ...(lambdas.length === 0 ? {} : { 'lambda.tf.json': lambdaFile(base, lambdas) }),
     'outputs.tf.json': {
       output: {
+        ...Object.fromEntries(
+          lambdas.map(({ part }) => [
+            `${labelOf(part)}_lambda_arn`,
+            { value: `\${aws_lambda_function.${labelOf(part)}.qualified_arn}` },
+          ]),
+        ),
+        ...(lambdas.some(({ part }) => part === 'start')
+          ? { start_cache_policy_id: { value: '${aws_cloudfront_cache_policy.starts.id}' } }
+          : {}),
         key_value_store_arn: { value: '${aws_cloudfront_key_value_store.portcullis.arn}' },
         viewer_request_arn: { value: '${aws_cloudfront_function.viewer_request.arn}' },
         ...(events.length > 1
@@ -204,6 +228,130 @@ function operatorResource(base: string): Json {
   };
 }
 
+const labelOf = (part: string): string => part.replaceAll('-', '_');
+
+/** Lambda@Edge: numbered versions in us-east-1 with roles of their own, and the cache policy of the start path. */
+function lambdaFile(base: string, lambdas: readonly TerraformLambda[]): Json {
+  const named = <T>(make: (lambda: TerraformLambda, name: string) => T): Record<string, T> =>
+    Object.fromEntries(lambdas.map((lambda) => [labelOf(lambda.part), make(lambda, `${base}-edge-${lambda.part}`)]));
+  const account = '${data.aws_caller_identity.here.account_id}';
+  const assumed = { type: 'Service', identifiers: ['lambda.amazonaws.com', 'edgelambda.amazonaws.com'] };
+  return {
+    data: {
+      aws_caller_identity: { here: {} },
+      aws_iam_policy_document: {
+        edge_assume: { statement: [{ actions: ['sts:AssumeRole'], principals: [assumed] }] },
+        ...Object.fromEntries(
+          lambdas.map(({ part, secrets, oneTime }) => [
+            `edge_${labelOf(part)}`,
+            {
+              statement: [
+                {
+                  sid: 'Logs',
+                  actions: ['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:PutLogEvents'],
+                  resources: [`arn:aws:logs:*:${account}:log-group:/aws/lambda/us-east-1.${base}-edge-${part}:*`],
+                },
+                ...(secrets.length === 0
+                  ? []
+                  : [
+                      {
+                        sid: 'Secrets',
+                        actions: ['secretsmanager:GetSecretValue'],
+                        resources: secrets.map(({ secret, region }) =>
+                          secret.startsWith('arn:')
+                            ? secret
+                            : `arn:aws:secretsmanager:${region}:${account}:secret:${secret}-??????`,
+                        ),
+                      },
+                    ]),
+                ...(oneTime === undefined
+                  ? []
+                  : [
+                      {
+                        sid: 'UsedTokens',
+                        actions: ['dynamodb:UpdateItem'],
+                        resources: oneTime.regions.map(
+                          (region) => `arn:aws:dynamodb:${region}:${account}:table/${oneTime.table}`,
+                        ),
+                      },
+                    ]),
+              ],
+            },
+          ]),
+        ),
+      },
+    },
+    resource: {
+      aws_iam_role: named((_, name) => ({
+        name,
+        assume_role_policy: '${data.aws_iam_policy_document.edge_assume.json}',
+        tags: '${local.tags}',
+      })),
+      aws_iam_role_policy: named(({ part }, name) => ({
+        name,
+        role: `\${aws_iam_role.${labelOf(part)}.id}`,
+        policy: `\${data.aws_iam_policy_document.edge_${labelOf(part)}.json}`,
+      })),
+      aws_lambda_function: named(({ part, event }, name) => ({
+        function_name: name,
+        description: `Portcullis ${part} at the edge`,
+        filename: `\${path.module}/${part}.zip`,
+        source_code_hash: `\${filebase64sha256("\${path.module}/${part}.zip")}`,
+        role: `\${aws_iam_role.${labelOf(part)}.arn}`,
+        runtime: 'nodejs22.x',
+        architectures: ['x86_64'],
+        handler: 'index.handler',
+        memory_size: event === 'viewer-request' ? 128 : 256,
+        timeout: event === 'viewer-request' ? 5 : 10,
+        // CloudFront takes numbered versions alone.
+        publish: true,
+        tags: '${local.tags}',
+      })),
+      ...(lambdas.some(({ part }) => part === 'start')
+        ? {
+            aws_cloudfront_cache_policy: {
+              starts: {
+                name: `${base}-starts`,
+                comment: 'Keeps no start, and lets none wait for the answer to another',
+                min_ttl: 0,
+                default_ttl: 0,
+                max_ttl: 1,
+                parameters_in_cache_key_and_forwarded_to_origin: [
+                  {
+                    cookies_config: [{ cookie_behavior: 'none' }],
+                    headers_config: [{ header_behavior: 'whitelist', headers: [{ items: ['x-portcullis-start'] }] }],
+                    query_strings_config: [{ query_string_behavior: 'none' }],
+                  },
+                ],
+              },
+            },
+          }
+        : {}),
+    },
+  };
+}
+
+/** How a start behaviour refers to the module. */
+function startReadme({ lambdas = [], name }: TerraformModuleInput, associations: string): string {
+  if (!lambdas.some(({ part }) => part === 'start')) return '';
+  const module = `module.portcullis_${labelOf(name)}`;
+  return `
+Where playback starts with public-key tokens (\`/start/*\`; docs/lambda-edge.md):
+
+\`\`\`hcl
+  viewer_protocol_policy   = "https-only"
+  allowed_methods          = ["GET", "HEAD", "OPTIONS"]
+  cache_policy_id          = ${module}.start_cache_policy_id
+  origin_request_policy_id = "33f36d7e-f396-46d9-90e0-52428a34d9dc" # AllViewerAndCloudFrontHeaders-2022-06
+${associations}
+  lambda_function_association {
+    event_type = "origin-request"
+    lambda_arn = ${module}.start_lambda_arn
+  }
+\`\`\`
+`;
+}
+
 function readme(input: TerraformModuleInput, events: readonly string[]): string {
   const label = input.name.replace(/-/g, '_');
   const associations = events
@@ -232,7 +380,7 @@ In every guarded \`ordered_cache_behavior\` of the distribution (${input.distrib
   origin_request_policy_id = module.portcullis_${label}.origin_request_policy_id
 ${associations}
 \`\`\`
-
+${startReadme(input, associations)}
 The provider must be configured for us-east-1, where CloudFront keeps its WAF sets and metrics.
 
 **Signing keys do not belong in Terraform.** Make them with \`npx portcullis keys add\`: what Terraform writes is readable in

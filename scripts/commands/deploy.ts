@@ -2,7 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
+import type { TerraformLambda } from '../../infra/terraform/module.js';
 import { CliError, type Cli } from '../cli/output.js';
+import type { PortcullisConfig } from '../config/index.js';
 import type {
   DeployAccess,
   DeployClients,
@@ -447,6 +449,8 @@ async function terraform(
   }
   const { terraformModule } = await import('../../infra/terraform/module.js');
   const configuration = await around.load(cli.configPath);
+  const { loadConfig } = await import('../config/index.js');
+  const { config } = await loadConfig(cli.configPath);
   const { deployment, facts } = configuration;
   const compiled = await configuration.compile(options.stage);
   const files = terraformModule({
@@ -458,14 +462,39 @@ async function terraform(
       ...((deployment.viewerResponse ?? facts.renewal) ? { viewerResponse: compiled.viewerResponse } : {}),
     },
     viewerHeaders: facts.headers,
+    lambdas: await terraformLambdas(config),
   });
   const folder = options.out ?? join('terraform', `portcullis-${deployment.name}`);
   for (const [name, text] of Object.entries(files)) {
     await mkdir(dirname(join(folder, name)), { recursive: true });
     await writeFile(join(folder, name), text);
   }
+  if (config.lambda) {
+    const { writeLambdas } = await import('../build/lambda.js');
+    const { lambdaPlans } = await import('../build/lambda-plans.js');
+    await writeLambdas(lambdaPlans(config), folder);
+  }
   cli.result(
     { folder, files: Object.keys(files) },
     () => `Wrote ${Object.keys(files).length} files to ${folder}. Read its README.md first.`,
   );
+}
+
+/** The Lambda@Edge functions of a configuration, and what their roles must allow. */
+async function terraformLambdas(config: PortcullisConfig): Promise<TerraformLambda[]> {
+  const { lambda, revoker } = config;
+  if (!lambda) return [];
+  const { lambdaPlans } = await import('../build/lambda-plans.js');
+  const { keySecretName } = await import('../../revoker/index.js');
+  const shared = lambda.keys.flatMap((source) => (source.kind === 'secret' ? [source] : []));
+  return lambdaPlans(config).map(({ name, event }): TerraformLambda => {
+    const { start, originSecret } = lambda;
+    if (name === 'origin-secret') return { part: name, event, secrets: originSecret ? [originSecret] : [] };
+    if (name !== 'start' || !start) return { part: name, event, secrets: shared };
+    const sessions = [start.kid, ...start.olderKids].map((kid) => ({
+      secret: keySecretName(revoker?.secretPrefix ?? 'portcullis', kid),
+      region: start.secretsRegion,
+    }));
+    return { part: name, event, secrets: [...sessions, ...shared], oneTime: start.oneTime };
+  });
 }
