@@ -116,7 +116,8 @@ async function watchLog(cli: Cli, log: string | undefined, options: WatchOptions
   };
 
   try {
-    if (options.revoke && !options.dryRun) await withSession(cli, options, async (session) => acts(session, run));
+    if (options.revoke && !options.dryRun)
+      await withSession(cli, options, async (session) => acts(session, options, run));
     else await run({ store: streaming.memoryAggregates() });
   } finally {
     clearTimeout(timer);
@@ -128,7 +129,11 @@ async function watchLog(cli: Cli, log: string | undefined, options: WatchOptions
 
 type Acting = Pick<StreamOptions, 'store' | 'act'>;
 
-async function acts(session: StoreSession, run: (acting: Acting) => Promise<void>): Promise<void> {
+async function acts(
+  session: StoreSession,
+  { reason }: WatchOptions,
+  run: (acting: Acting) => Promise<void>,
+): Promise<void> {
   const { dynamoAggregates, streamActs } = await import('../../revoker/streaming/index.js');
   const { createLedgerClient } = await import('../../revoker/ledger/dynamodb.js');
   const { region, endpoint, table } = session.config.ledger;
@@ -137,10 +142,9 @@ async function acts(session: StoreSession, run: (acting: Acting) => Promise<void
     ...(endpoint === undefined ? {} : { endpoint }),
   });
   try {
-    await run({
-      store: dynamoAggregates(client, table),
-      act: streamActs(session, { by: `detect watch: ${session.by}` }),
-    });
+    const by = `detect watch: ${session.by}`;
+    const act = streamActs(session, { by, ...(reason === undefined ? {} : { reason }) });
+    await run({ store: dynamoAggregates(client, table), act });
   } finally {
     client.destroy();
   }

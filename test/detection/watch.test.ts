@@ -94,7 +94,7 @@ async function entries(): Promise<LedgerEntry[]> {
 }
 
 test('reads the local edge’s own log to its end, and acts on what it convicts', async () => {
-  const { code, lines, notes } = await watch('--local', '--once', '--revoke', '--by', 'ops');
+  const { code, lines, notes } = await watch('--local', '--once', '--revoke', '--by', 'ops', '--reason', 'final');
   expect([code, notes]).toEqual([0, '']);
   expect(lines).toMatchObject([
     { watching: log, acts: true },
@@ -106,7 +106,9 @@ test('reads the local edge’s own log to its end, and acts on what it convicts'
     },
     { records: restreamed(60).length, poison: 0, convicted: 1, acted: 1, waiting: 0 },
   ]);
-  expect(await entries()).toMatchObject([{ scope: 'session', id: session(1), by: 'detect watch: ops' }]);
+  expect(await entries()).toMatchObject([
+    { scope: 'session', id: session(1), by: 'detect watch: ops', reason: 'final' },
+  ]);
   expect(pairs.size).toBe(1);
   expect(JSON.stringify(lines)).not.toContain(token(1).split('.')[1]);
   expect(JSON.stringify(lines)).not.toContain('203.0.');
