@@ -57,8 +57,8 @@ export const parseJwt = (text: string): ParsedToken => {
     parts.length === 3 &&
       // No base64url text has a length of 1 modulo 4; engines differ in what they make of one.
       (!FEATURES.rare || parts.every((part) => part.length % 4 !== 1)) &&
-      // Explicit typing (RFC 8725 3.11): a token made for another purpose is not one of ours.
-      (!FEATURES.rare || !header['typ'] || /jwt$/i.test(header['typ'] as string)) &&
+      // Explicit typing (RFC 8725 3.11): a token made for another purpose (`dpop+jwt`, `logout+jwt`) is not one of ours.
+      (!FEATURES.rare || !header['typ'] || /(^|\/)(at\+)?jwt$/i.test(header['typ'] as string)) &&
       !header['crit'],
   );
   Object.keys(payload).forEach((name) => {
