@@ -357,7 +357,11 @@ const jose = [
   sent('RFC 7519 5.1', 'typ JWT', jwt({}, { header: { typ: 'JWT' } }), 'admitted'),
   sent('RFC 7519 5.1', 'typ in lower case', jwt({}, { header: { typ: 'jwt' } }), 'admitted'),
   sent('RFC 7519 5.1', 'no typ', jwt({}, { header: { typ: undefined } }), 'admitted'),
-  sent('RFC 8725 3.11', 'a typ of another kind of token', jwt({}, { header: { typ: 'dpop+jwt' } }), 'admitted'),
+  sent('RFC 7519 5.1', 'typ as a media type', jwt({}, { header: { typ: 'application/jwt' } }), 'admitted'),
+  sent('RFC 9068 2.1', 'typ of an access token', jwt({}, { header: { typ: 'at+jwt' } }), 'admitted'),
+  sent('RFC 8725 3.11', 'typ of a proof of possession', jwt({}, { header: { typ: 'dpop+jwt' } }), 'malformed_token'),
+  sent('RFC 8725 3.11', 'typ of a logout token', jwt({}, { header: { typ: 'logout+jwt' } }), 'malformed_token'),
+  sent('RFC 8725 3.11', 'a typ that only ends like one', jwt({}, { header: { typ: 'nojwt' } }), 'malformed_token'),
   sent('RFC 8725 3.11', 'a typ that is no token', jwt({}, { header: { typ: 'secevent' } }), 'malformed_token'),
   sent('RFC 7519 4', 'a claim twice', written(`{"exp":${NOW + 60},"exp":${NOW + 90}}`), 'malformed_token'),
   sent(
