@@ -7,6 +7,7 @@ import { minify } from 'terser';
 import type { FunctionBuild } from '../../functions/config.js';
 import { featureDefines, type Features } from './features.js';
 import { nameRepeated } from './shorten.js';
+import { unshadow } from './unshadow.js';
 
 /** What CloudFront accepts for one function, in bytes; not adjustable (CloudFront quotas). */
 export const FUNCTION_BYTES = 10_240;
@@ -169,7 +170,7 @@ export async function compileFunction(name: FunctionName, given: FunctionBuild, 
     mangle: { toplevel: true, reserved: ['handler'] },
     format: { comments: false, ascii_only: true },
   });
-  return `${small.code ?? ''}\n`;
+  return `${unshadow(small.code ?? '')}\n`;
 }
 
 export interface BuiltFunction {
