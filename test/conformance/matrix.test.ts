@@ -3,11 +3,13 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as labels from '@portcullis/tokens/core/labels';
 import { claimLabels } from '@portcullis/tokens/claims';
-import { reasons } from '@portcullis/tokens';
+import { reasons, verifyRequest } from '@portcullis/tokens';
 import { profiles } from '../../scripts/build/profiles.js';
 import { optionalClaims } from '../../scripts/config/functions-config.js';
+import { jwt, NOW, PATH } from '../verdicts/requests.js';
 import { claimNames, type ClaimName } from './case.js';
 import { cases } from './cases/index.js';
+import { nodeKeys } from './store.js';
 
 const page = readFileSync(new URL('../../docs/claims.md', import.meta.url), 'utf8');
 
@@ -93,6 +95,24 @@ describe('the matrix of docs/claims.md', () => {
       // `catdpop` alone asks for nothing.
       if (names[0] !== 'catdpop') expect(passes).toBe(place === 'function');
     });
+  });
+
+  test('gives examples in JSON that are claims of the right form', async () => {
+    const [, section = ''] = page.split('\n## In a JSON Web Token\n');
+    const rows = (section.split('\n## ')[0] ?? '').split('\n').filter((line) => line.startsWith('| `'));
+    expect(rows.length).toBeGreaterThan(7);
+    for (const row of rows) {
+      const [, names = '', examples = ''] = row.split(/(?<!\\)\|/);
+      const values = [...examples.matchAll(/`([[{"].*?)`/g)].map(([, json = '']) => json.replaceAll('\\|', '|'));
+      for (const [i, name] of names.replaceAll('`', '').trim().split(', ').entries()) {
+        const value: unknown = JSON.parse((values[i] ?? values[0] ?? '').replace(/<[^>]*>/g, 'AAAA'));
+        const { reason } = await verifyRequest(
+          { url: `${PATH}?CAT=${jwt({ [name]: value, jti: 'x' })}`, address: '203.0.113.9' },
+          { keys: nodeKeys, clock: () => NOW * 1000 },
+        );
+        expect(['invalid_claim', 'malformed_token', 'unsupported_claim'], `${name}: ${reason}`).not.toContain(reason);
+      }
+    }
   });
 
   test('says in which profiles which places are looked in', () => {
