@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { placeToken, withQueryParameter, type Placement } from '@portcullis/tokens/placement';
 import { tokenCookie } from '@portcullis/tokens/cookies';
-import { isBelow } from '@portcullis/tokens/core/uri';
+import { isBelow, normalisePath } from '@portcullis/tokens/core/uri';
 import type { KeyRecord } from '@portcullis/tokens/core/gate';
 import { URI } from '@portcullis/tokens/core/placement';
 import type { Reason } from '@portcullis/tokens/core/reasons';
@@ -222,8 +222,8 @@ export function createStartHandler(
       });
       if (!start || !request.uri.startsWith(`${config.path}/`)) return refuse(fault, { event, id });
       const path = request.uri.slice(config.path.length);
-      // Where a redirect must not lead: the start itself would be next.
-      if (isBelow(path, [config.path])) return refuse('ambiguous_path', { event, id });
+      // Where a redirect must not lead: to the start again, or, where a mode let the path pass, to another site (`//…`).
+      if (isBelow(path, [config.path]) || !isReadable(path)) return refuse('ambiguous_path', { event, id });
       const { query, marker } = takeMarker(request.querystring);
       return await answerStart({
         request,
@@ -239,6 +239,16 @@ export function createStartHandler(
       return refuse('internal_error', { event, id });
     }
   };
+}
+
+/** Whether a path can be read in one way only. */
+function isReadable(path: string): boolean {
+  try {
+    normalisePath(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function withQuery(path: string, query: string): string {

@@ -207,6 +207,20 @@ describe('the exchange', () => {
     );
   });
 
+  it('sends nobody to another site, whatever the mode lets through', async () => {
+    const open = startConfig({}, { mode: 'log' });
+    const build = await compiledStart(open);
+    const by = lambdaOf(open);
+    for (const path of ['//evil.example/', '/\\evil.example/', '/%5cevil.example', '/../evil.example', '/start/x']) {
+      const request = { uri: `/start${path}`, headers: viewer };
+      const answer = await by(lambdaEvent(request, await throughFunction(host, build, request)));
+      expect([path, reasonOf(answer), location(answer)]).toEqual([path, 'ambiguous_path', '']);
+    }
+    const plain = { uri: '/start/live/ch1/main.m3u8', headers: viewer };
+    const passed = await by(lambdaEvent(plain, await throughFunction(host, build, plain)));
+    expect(location(passed)).toBe('/live/ch1/main.m3u8');
+  });
+
   it('writes the other format where it is told to', async () => {
     for (const [format, token] of [
       ['jwt', await cat({ catm: ['GET'], cath: { 'user-agent': { prefix: 'P' } } })],
