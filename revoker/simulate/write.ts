@@ -19,6 +19,8 @@ export interface WriteOptions {
 
 export interface Written {
   readonly rows: number;
+  /** Bytes of all lines, before compression or conversion. */
+  readonly textBytes: number;
   readonly files: readonly string[];
   readonly labels: string;
   readonly addresses: string;
@@ -38,6 +40,7 @@ class TextFile {
   private readonly stream: WriteStream;
   private readonly gzip: Gzip | undefined;
   rows = 0;
+  bytes = 0;
 
   constructor(path: string, gzip: boolean, first: string) {
     this.stream = createWriteStream(path);
@@ -55,6 +58,7 @@ class TextFile {
 
   private turnOver(): void {
     this.full.push(this.piece.subarray(0, this.used));
+    this.bytes += this.used;
     this.piece = Buffer.allocUnsafe(pieceBytes);
     this.used = 0;
   }
@@ -120,6 +124,7 @@ export async function writeSimulation(simulation: Simulation, options: WriteOpti
   let file: TextFile | undefined;
   let path = '';
   let rows = 0;
+  let textBytes = 0;
   const open = (): TextFile => {
     const name = fileName(simulation, files.length, options);
     files.push(join(options.folder, name));
@@ -129,6 +134,7 @@ export async function writeSimulation(simulation: Simulation, options: WriteOpti
   const finish = async (): Promise<void> => {
     if (!file) return;
     await file.close();
+    textBytes += file.bytes;
     file = undefined;
     if (scratch) {
       await toParquet(path, files[files.length - 1] as string);
@@ -169,5 +175,5 @@ export async function writeSimulation(simulation: Simulation, options: WriteOpti
       .join('')}`,
   );
   await writeFile(fields, `${fieldNames(format).join('\n')}\n`);
-  return { rows, files, labels, addresses, fields };
+  return { rows, textBytes, files, labels, addresses, fields };
 }

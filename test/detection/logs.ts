@@ -16,6 +16,9 @@ export interface SimulatedLog {
   readonly labels: readonly SessionLabel[];
   readonly addresses: string;
   readonly fields: readonly string[];
+  readonly files: readonly string[];
+  /** Bytes of the log, before compression. */
+  readonly textBytes: number;
   remove(): Promise<void>;
 }
 
@@ -34,6 +37,8 @@ export async function simulatedLog(
     labels: simulation.labels(),
     addresses: written.addresses,
     fields: (await readFile(written.fields, 'utf8')).trim().split('\n'),
+    files: written.files,
+    textBytes: written.textBytes,
     remove: () => rm(root, { recursive: true, force: true }),
   };
 }
