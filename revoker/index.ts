@@ -30,7 +30,7 @@ export { createKeyValueStore, storeBytes, type KeyValueStore, type StoreDescript
 export { type Drift, type ProjectionOptions } from './store/projection.js';
 export { checkRoom, quotaOf, rebuildStore, storeDrift, type Quota } from './maintenance.js';
 export { createKeyring, settle, waitReady, type Keyring, type ListedKey, type Rotation } from './keys/keyring.js';
-export { modes, type KeyState, type Mode } from './keys/records.js';
+export { modes, publicAlgorithms, type KeyState, type Mode, type PublicAlgorithm } from './keys/records.js';
 export {
   folderSecretStore,
   keySecretName,

@@ -5,7 +5,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import { putRecordOver } from '../ledger/records.js';
 import type { KeyValueStore } from '../store/key-value-store.js';
 import type { Revoker } from '../writer.js';
-import { modeFor, type KeyState, type KeyValue, type Mode, type ModeValue } from './records.js';
+import { modeFor, type KeyState, type KeyValue, type Mode, type ModeValue, type PublicAlgorithm } from './records.js';
 import { keySecretName, parseSecretKey, signingSecretName, type SecretKey, type SecretStore } from './secrets.js';
 
 export interface KeyringOptions {
@@ -30,6 +30,8 @@ export interface NewKey {
   readonly paths?: readonly string[];
   /** An existing secret instead of a new random one, at least 32 bytes. */
   readonly secret?: Uint8Array;
+  /** An issuer's public key: the store learns its kid, algorithm, issuers and paths, and nothing signs with it here. */
+  readonly publicAlgorithm?: PublicAlgorithm;
 }
 
 export interface About {
@@ -144,6 +146,9 @@ export function createKeyring(options: KeyringOptions): Keyring {
     if (!/^[\x21-\x7e]{1,128}$/.test(kid)) {
       throw new RevokerError('invalid_request', 'A key id has 1 to 128 printable ASCII characters without spaces.');
     }
+    if (key.publicAlgorithm && (key.kid === undefined || key.secret)) {
+      throw new RevokerError('invalid_request', "A public key has its issuer's kid, and no secret.");
+    }
     if (key.secret && key.secret.length < 32) {
       throw new RevokerError('invalid_request', `A secret has at least 32 bytes, not ${key.secret.length}.`);
     }
@@ -160,7 +165,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     const secret: SecretKey = { kid, alg: 'HS256', k: Buffer.from(key.secret ?? random(32)).toString('base64url') };
     const value: KeyValue = {
       kid,
-      alg: 'HS256',
+      alg: key.publicAlgorithm ?? 'HS256',
       ...(key.iss?.length ? { iss: key.iss } : {}),
       ...(key.paths?.length ? { paths: key.paths } : {}),
       state: 'published',
@@ -172,7 +177,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     return {
       value,
       write: async () => {
-        await secrets.put(keySecretName(prefix, kid), JSON.stringify(secret));
+        if (!key.publicAlgorithm) await secrets.put(keySecretName(prefix, kid), JSON.stringify(secret));
         if (!(await ledger.putRecord({ kind: 'key', id: kid, version: 1, value }))) {
           throw new RevokerError('key_exists', `Key ${kid} was added by somebody else.`);
         }
@@ -206,6 +211,11 @@ export function createKeyring(options: KeyringOptions): Keyring {
     const value = await keyOf(kid);
     if (!value || value.state === 'retired')
       throw new RevokerError('key_not_found', `There is no key ${kid} to sign with.`);
+    if (value.alg !== 'HS256')
+      throw new RevokerError(
+        'invalid_request',
+        `Key ${kid} is an issuer's public key: nothing is signed with it here.`,
+      );
     const secret = await secrets.get(name);
     if (secret === undefined) throw new RevokerError('secret_not_found', `Secret ${name} of key ${kid} is missing.`);
     const before = (await signingKey())?.kid ?? about.replaces;

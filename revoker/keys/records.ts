@@ -20,10 +20,14 @@ export interface ModeValue {
 /** `published`: the edge knows it; `signing`: new tokens are signed with it; `retiring`: only old tokens are. */
 export type KeyState = 'published' | 'signing' | 'retiring' | 'retired';
 
-/** A signing key in the ledger; its secret is elsewhere. Times are epoch seconds. */
+/** Algorithms of keys that only Lambda@Edge checks with; the store knows them for the start path (docs/lambda-edge.md). */
+export const publicAlgorithms = ['ES256', 'ES384', 'PS256', 'RS256', 'EdDSA'] as const;
+export type PublicAlgorithm = (typeof publicAlgorithms)[number];
+
+/** A signing key in the ledger; its secret is elsewhere, and a public key's is its issuer's. Times are epoch seconds. */
 export interface KeyValue {
   readonly kid: string;
-  readonly alg: 'HS256';
+  readonly alg: 'HS256' | PublicAlgorithm;
   readonly iss?: readonly string[];
   readonly paths?: readonly string[];
   readonly state: KeyState;
@@ -52,13 +56,13 @@ export function modeFor(
 
 /** The text of `k:<kid>`. */
 export function keyRecordText(
-  secret: string,
-  key: { readonly iss?: readonly string[]; readonly paths?: readonly string[] },
+  secret: string | undefined,
+  key: { readonly alg?: KeyValue['alg']; readonly iss?: readonly string[]; readonly paths?: readonly string[] },
   mode: ModeValue | undefined,
 ): string {
   const text = JSON.stringify({
-    alg: 'HS256',
-    k: secret,
+    alg: key.alg ?? 'HS256',
+    ...(secret === undefined ? {} : { k: secret }),
     ...(key.iss === undefined ? {} : { iss: key.iss }),
     ...(key.paths === undefined ? {} : { paths: key.paths }),
     ...modePart(mode),
@@ -98,6 +102,8 @@ export function createRecordSource(options: {
       return standing === undefined ? null : withMode(kid, standing, allModes, now);
     }
     if (record.value.state === 'retired') return null;
+    if (record.value.alg !== 'HS256')
+      return keyRecordText(undefined, record.value, modeFor(allModes, record.value.iss, now));
     const name = keySecretName(secretPrefix, kid);
     const secret = await secrets.get(name);
     if (secret === undefined) {

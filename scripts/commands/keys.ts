@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import type { PublicAlgorithm } from '../../revoker/index.js';
 import { CliError, type Cli } from '../cli/output.js';
 import {
   addStoreOptions,
@@ -17,6 +18,7 @@ interface AddOptions extends WriteOptions {
   readonly issuer?: string[];
   readonly path?: string[];
   readonly secretFile?: string;
+  readonly public?: string;
   readonly sign?: boolean;
 }
 
@@ -48,11 +50,12 @@ export function register(program: Command, cli: Cli): void {
     .option('--issuer <iss...>', 'issuers whose tokens it may sign (default: any)')
     .option('--path <path...>', 'paths it is entitled to, whole segments (default: any)')
     .option('--secret-file <file>', 'an existing secret, base64url, instead of a new one; - for standard input')
+    .option('--public <algorithm>', "an issuer's public key, for the start path: ES256, ES384, PS256, RS256 or EdDSA")
     .option('--sign', 'sign new tokens with it at once');
   addWriteOptions(add)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ portcullis keys add --issuer cms.example --path /live --sign\n  $ portcullis keys add --kid partner-1 --secret-file - < secret.txt',
+      '\nExamples:\n  $ portcullis keys add --issuer cms.example --path /live --sign\n  $ portcullis keys add --kid partner-1 --secret-file - < secret.txt\n  $ portcullis keys add --kid id-2026 --public ES256 --issuer id.example   # checked by Lambda@Edge',
     )
     .action((options: AddOptions) => withSession(cli, options, (session) => addKey(cli, session, options)));
 
@@ -126,6 +129,7 @@ async function list(cli: Cli, session: StoreSession): Promise<void> {
 
 async function addKey(cli: Cli, session: StoreSession, options: AddOptions): Promise<void> {
   const secret = options.secretFile === undefined ? undefined : await readSecret(options.secretFile);
+  const publicAlgorithm = await publicAlgorithmOf(options);
   if (options.dryRun) {
     cli.result(
       { dryRun: true, kid: options.kid, iss: options.issuer, paths: options.path },
@@ -140,16 +144,32 @@ async function addKey(cli: Cli, session: StoreSession, options: AddOptions): Pro
       ...(options.issuer ? { iss: options.issuer } : {}),
       ...(options.path ? { paths: options.path } : {}),
       ...(secret ? { secret } : {}),
+      ...(publicAlgorithm ? { publicAlgorithm } : {}),
     },
     about,
   );
   if (options.sign) await session.keyring.sign(key.kid, { ...about, tokenSeconds: session.config.longestToken });
   const state = options.sign ? 'signing' : 'published';
   cli.result({ kid: key.kid, state, stores: session.stores.map(({ name }) => name) }, () =>
-    options.sign
-      ? `Key ${key.kid} is published and signs new tokens.`
-      : `Key ${key.kid} is published. Sign with it after the edge has it: portcullis keys rotate`,
+    publicAlgorithm
+      ? `Key ${key.kid} (${publicAlgorithm}) is published: its tokens start where Lambda@Edge checks them.`
+      : options.sign
+        ? `Key ${key.kid} is published and signs new tokens.`
+        : `Key ${key.kid} is published. Sign with it after the edge has it: portcullis keys rotate`,
   );
+}
+
+async function publicAlgorithmOf(options: AddOptions): Promise<PublicAlgorithm | undefined> {
+  if (options.public === undefined) return undefined;
+  const { publicAlgorithms } = await import('../../revoker/index.js');
+  const algorithm = publicAlgorithms.find((name) => name === options.public);
+  if (!algorithm)
+    throw new CliError('usage', `--public: expected one of ${publicAlgorithms.join(', ')}`, { exitCode: 2 });
+  if (options.kid === undefined || options.secretFile !== undefined || options.sign)
+    throw new CliError('usage', '--public needs --kid, and goes with neither --secret-file nor --sign', {
+      exitCode: 2,
+    });
+  return algorithm;
 }
 
 async function readSecret(file: string): Promise<Uint8Array> {

@@ -44,6 +44,25 @@ function record(kid: string): Record<string, unknown> | undefined {
   return text === undefined ? undefined : (JSON.parse(text) as Record<string, unknown>);
 }
 
+describe("issuers' public keys", () => {
+  it('are published without a secret, bound like any key, kept through a rebuild, and sign nothing', async () => {
+    await start();
+    const key = await keyring.add({ kid: 'id-1', publicAlgorithm: 'ES256', iss: ['id'], paths: ['/live'] }, about);
+    expect(record('id-1')).toEqual({ alg: 'ES256', iss: ['id'], paths: ['/live'] });
+    expect(key.alg).toBe('ES256');
+    expect([...manager.secrets.keys()]).toEqual([]);
+    await keyring.setMode('id', 'log', about);
+    expect(record('id-1')).toMatchObject({ alg: 'ES256', mode: 'log' });
+    expect(await storeDrift(fixture.store, projection)).toMatchObject({ missing: [], surplus: [], different: [] });
+    await expect(keyring.sign('id-1', { ...about, tokenSeconds: day })).rejects.toMatchObject({
+      code: 'invalid_request',
+    });
+    await expect(keyring.add({ publicAlgorithm: 'ES256' }, about)).rejects.toMatchObject({ code: 'invalid_request' });
+    await keyring.retire('id-1', about);
+    expect(record('id-1')).toBeUndefined();
+  });
+});
+
 describe('signing keys', () => {
   it('are made, kept in Secrets Manager and published with their issuers and paths', async () => {
     await start();
