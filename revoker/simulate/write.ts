@@ -131,14 +131,18 @@ export async function writeSimulation(simulation: Simulation, options: WriteOpti
     path = scratch ? join(scratch, `${name}.tsv`) : join(options.folder, name);
     return new TextFile(path, (options.gzip ?? false) && !scratch, preamble(format));
   };
+  let converting = Promise.resolve();
   const finish = async (): Promise<void> => {
     if (!file) return;
     await file.close();
     textBytes += file.bytes;
     file = undefined;
     if (scratch) {
-      await toParquet(path, files[files.length - 1] as string);
-      await rm(path);
+      const [text, target] = [path, files[files.length - 1] as string];
+      // One part is converted while the next is made.
+      await converting;
+      converting = toParquet(text, target).then(() => rm(text));
+      converting.catch(() => undefined);
     }
   };
   const { from, minutes } = simulation.options;
@@ -154,7 +158,9 @@ export async function writeSimulation(simulation: Simulation, options: WriteOpti
       options.onProgress?.(Math.min(1, (time - from) / (minutes * 60_000)), rows);
     }
     await finish();
+    await converting;
   } finally {
+    await converting.catch(() => undefined);
     if (scratch) await rm(scratch, { recursive: true, force: true });
   }
   const labels = `${beside}.labels.jsonl`;
