@@ -31,7 +31,7 @@ test(`${total} random tokens and requests: the function in njs, the core in Node
   expect(comparison.differing.slice(0, 3)).toEqual([]);
   if (only !== undefined || total < 100_000) return;
   // It must not come to prove that everything is malformed.
-  const rare = reasons.filter((reason) => (comparison.verdicts[reason] ?? 0) < 3);
+  const rare = reasons.filter((reason) => reason !== 'internal_error' && (comparison.verdicts[reason] ?? 0) < 3);
   expect(rare).toEqual([]);
   for (const verdict of ['admitted', 'to be renewed', 'redirected', 'own answer', 'answered', 'let pass: expired'])
     expect([verdict, comparison.verdicts[verdict] ?? 0]).toEqual([verdict, expect.toSatisfy((n: number) => n > 20)]);

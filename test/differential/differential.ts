@@ -342,22 +342,28 @@ export async function compare(
       const { text, verdict } = expected[i] as (typeof expected)[number];
       const found = asText(summaryOf(results[i] as HostResult));
       const old = host.name === 'njs 0.7.9';
+      if (old && hasIntegerName(one.parts)) return;
       if (found === text || (old && unordered(found, verdict) === unordered(text, verdict))) return;
       differing.push(told(seed, one, by, `${host.name}: ${found}\nnot ${text}`));
     });
   }
 }
 
+/** The JSON of a request's JWTs, what is signed and what is not. */
+function jsonOf({ uri = '', query = '', headers = {}, cookies = [] }: RequestParts): string[] {
+  const parts = JSON.stringify([uri, query, headers, cookies]).match(/eyJ[\w-]*|(?<=eyJ[\w-]*\.)[\w-]*/g) ?? [];
+  return parts.map((part) => Buffer.from(part, 'base64url').toString());
+}
+
+/** Whether a name is an integer: njs 0.7.9 leaves it in its place, others put it first, and take it there alone. */
+const hasIntegerName = (parts: RequestParts): boolean => jsonOf(parts).some((text) => /"\d+"\s*:/.test(text));
+
 /**
  * Whether JSON of a request is written alike by every engine: builds without `anyJson` take it only as they would write
  * it themselves, and V8 writes long numbers and halves of surrogate pairs otherwise, and nests deeper.
  */
-function isWrittenAlike({ uri = '', query = '', headers = {}, cookies = [] }: RequestParts): boolean {
-  const tokens = JSON.stringify([uri, query, headers, cookies]).match(/eyJ[\w-]*|(?<=eyJ[\w-]*\.)[\w-]*/g) ?? [];
-  return tokens.every((part) => {
-    const text = Buffer.from(part, 'base64url').toString();
-    return !/\d{17}|\d[eE]|0\.000000|\\u[dD]|\[{20}/.test(text);
-  });
+function isWrittenAlike(parts: RequestParts): boolean {
+  return jsonOf(parts).every((text) => !/\d{17}|\d[eE]|0\.000000|\\u[dD]|\[{20}|"\d+"\s*:/.test(text));
 }
 
 /** Holds the engines against each other, Node's vm among them; `responding`: viewer-response, shown the request as sent. */
