@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { localStateFile } from '../cli/connection.js';
 import { CliError, type Cli } from '../cli/output.js';
+import type { GuardConfig } from '../../edge/guard/index.js';
 import type { LoadedConfig } from '../config/index.js';
+import type { LocalEdgeOptions } from '../local-edge/index.js';
 import type { SimulatedViewer, ViewerHeaderPolicy } from '../local-edge/viewer.js';
 
 interface StartOptions {
@@ -111,6 +113,7 @@ async function start(cli: Cli, options: StartOptions): Promise<void> {
       formats: (['cat', 'jwt'] as const).filter((format) => features[format]),
       renewal: features.catr,
       ...(startPath === undefined ? {} : { start: startPath }),
+      ...(loaded.config.lambda ? { lambdas: await contentLambdas(loaded.config) } : {}),
       ...(loaded.config.issuer === undefined ? {} : { issuer: loaded.config.issuer }),
       ...(options.guard.length > 0 ? { guard: options.guard } : {}),
       ...(options.origin === undefined ? {} : { origin: options.origin }),
@@ -150,6 +153,16 @@ async function start(cli: Cli, options: StartOptions): Promise<void> {
   // Another edge may have been started since and own the file now.
   if ((await readFile(stateFile, 'utf8').catch(() => '')) === `${state}\n`) await rm(stateFile, { force: true });
   process.exit(0);
+}
+
+/** What the configuration wants at Lambda@Edge for the content itself. */
+async function contentLambdas(config: LoadedConfig['config']): Promise<NonNullable<LocalEdgeOptions['lambdas']>> {
+  const { lambda } = config;
+  if (!lambda?.guard) return { originSecret: lambda?.originSecret };
+  const { guardPlan } = await import('../build/lambda-plans.js');
+  const { keys, hosts, proof, guard, originSecret } = lambda;
+  const plan = guardPlan(config, { event: guard.event, keys, hosts, proof });
+  return { guard: plan.config as GuardConfig, originSecret };
 }
 
 /** The configuration with a start path, which `--lambda` adds for the demo's own key where it has none. */

@@ -14,6 +14,8 @@ export interface Behavior {
   readonly lambdas?: BehaviorLambdas | undefined;
   /** Request headers in the cache key, by lower-case name; for behaviours with an origin-request function. */
   readonly cacheKeyHeaders?: readonly string[] | undefined;
+  /** Caching disabled: every request reaches the origin-request function. */
+  readonly uncached?: boolean | undefined;
   /** False: WAF is not asked, as for another distribution. Default true. */
   readonly firewall?: boolean;
 }

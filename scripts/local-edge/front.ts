@@ -243,8 +243,8 @@ async function answer(options: FrontOptions, agent: Agent, cache: EdgeCache, exc
   const responds = behavior.guarded && options.functions.has('viewer-response');
   let key: string | undefined;
   if (behavior.lambdas?.['origin-request']) {
-    key = cacheKey(behavior, forwarded);
-    const kept = isCacheable(request) ? cache.find(key) : undefined;
+    key = behavior.uncached || !isCacheable(request) ? undefined : cacheKey(behavior, forwarded);
+    const kept = key === undefined ? undefined : cache.find(key);
     if (kept) {
       exchange.resultType = 'Hit';
       return sendWhole(options, exchange, kept, responds ? shown : undefined);
@@ -254,7 +254,7 @@ async function answer(options: FrontOptions, agent: Agent, cache: EdgeCache, exc
       exchange.resultType = 'LambdaGeneratedResponse';
       const { pairs: lines, body } = lambdaAnswer(verdict.response);
       const made = { status: Number(verdict.response.status), pairs: lines, body };
-      if (isCacheable(request)) cache.keep(key, made);
+      if (key !== undefined) cache.keep(key, made);
       return sendWhole(options, exchange, made, responds ? shown : undefined, verdict.response.statusDescription);
     }
     forwarded = verdict.request;
@@ -263,7 +263,7 @@ async function answer(options: FrontOptions, agent: Agent, cache: EdgeCache, exc
   const originResponse = await askOrigin(agent, exchange, originUrl, forwarded);
   const status = originResponse.statusCode ?? 502;
   exchange.resultType = status >= 400 ? 'Error' : 'Miss';
-  if (key !== undefined && isCacheable(request)) {
+  if (key !== undefined) {
     const whole = { status, pairs: endToEnd(originResponse), body: await wholeBody(originResponse) };
     cache.keep(key, whole);
     return sendWhole(options, exchange, whole, responds ? shown : undefined, originResponse.statusMessage);

@@ -13,6 +13,7 @@ import { startFront } from './front.js';
 import { createFunctionsHost, type FunctionsHost } from './functions-host.js';
 import { createKvsApi, type KvsFaults } from './kvs-api.js';
 import type { StartSettings } from '../../edge/handlers/start.js';
+import { contentBehavior, type ContentLambdas } from './lambda-content.js';
 import { createLocalStart } from './lambda-start.js';
 import { startLedger } from './ledger.js';
 import { startOrigin } from './origin.js';
@@ -54,6 +55,8 @@ export interface LocalEdgeOptions {
   readonly renewal?: boolean;
   /** Lambda@Edge on the start path: public-key tokens are exchanged there for session tokens. */
   readonly start?: StartSettings;
+  /** Lambda@Edge on the guarded patterns. */
+  readonly lambdas?: ContentLambdas;
   /** Behaviours before all others, for tests. */
   readonly behaviors?: readonly Behavior[];
   /** Faults of the KeyValueStore API, for tests. */
@@ -181,7 +184,11 @@ export async function startLocalEdge(options: LocalEdgeOptions = {}): Promise<Lo
     const guarded = (options.guard ?? ['*']).map((pattern): Behavior => ({
       pattern,
       origin: 'media',
-      guarded: true,
+      ...contentBehavior(options.lambdas ?? {}, {
+        readSecret: ({ secret }) => keys.readSecret(secret),
+        log: functionLog,
+        now,
+      }),
       viewerHeaders,
     }));
     const front = await startFront({

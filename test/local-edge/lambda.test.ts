@@ -1,15 +1,19 @@
 // Lambda@Edge on the local edge: what each event shows, that origin-request runs when the cache misses and not otherwise,
 // and a whole start over HTTP: the compiled function in workerd, the Lambda, and the session token on every segment.
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decode } from '../../tokens/src/index.js';
 import type { LambdaEvent, LambdaResult } from '../../edge/event.js';
+import type { GuardConfig } from '../../edge/guard/index.js';
+import { guardPlan } from '../../scripts/build/lambda-plans.js';
 import { startSettings } from '../../scripts/build/start-settings.js';
+import { parseConfig } from '../../scripts/config/index.js';
+import type { ContentLambdas } from '../../scripts/local-edge/lambda-content.js';
 import { startLocalEdge, type LocalEdge } from '../../scripts/local-edge/index.js';
 import { readViewerHeaderPolicy } from '../../scripts/local-edge/viewer.js';
 import type { VendAnswer } from '../../scripts/local-edge/vending.js';
-import { compiledStart, startConfig } from '../edge/starting.js';
+import { cat, compiledStart, publicJwk, startConfig } from '../edge/starting.js';
 
 const seen: { readonly name: string; readonly event: LambdaEvent['Records'][0]['cf'] }[] = [];
 const noting =
@@ -220,5 +224,67 @@ describe('a start', () => {
     const answers = await Promise.all(Array.from({ length: 50 }, () => fetch(once.url, { redirect: 'manual' })));
     expect(answers.filter(({ status }) => status === 307)).toHaveLength(1);
     expect(answers.filter((one) => one.headers.get('x-portcullis-reason') === 'replay_refused')).toHaveLength(49);
+  });
+});
+
+describe('the content behind a Lambda', () => {
+  const config = parseConfig({
+    placements: { path: 'first', query: true },
+    lambda: {
+      keys: [{ kind: 'jwks', jwks: { keys: [publicJwk] } }],
+      guard: { event: 'origin-request' },
+    },
+  });
+  const open = (lambdas: ContentLambdas): Promise<LocalEdge> =>
+    startLocalEdge({ functionsFolder: join(import.meta.dirname, 'functions/plain'), lambdas });
+
+  it('is guarded by it alone, every request anew', async () => {
+    const plan = guardPlan(config, { event: 'origin-request', keys: config.lambda?.keys ?? [] });
+    const guarded = await open({ guard: plan.config as GuardConfig });
+    try {
+      const exp = Math.floor(Date.now() / 1000) + 600;
+      const token = await cat({ exp, catu: { path: { prefix: '/vod/' } }, catgeoiso3166: ['US'] });
+      const path = '/vod/ch1/video-360/init.mp4';
+      const ask = (url: string, viewer: string): Promise<Response> =>
+        fetch(guarded.addresses.edge + url, { headers: { 'x-sim-viewer': viewer, 'CloudFront-Viewer-Country': 'US' } });
+      expect((await ask(`/${token}${path}`, 'country=US')).status).toBe(200);
+      // The same object for somebody elsewhere, and without a token: no cache stands before the Lambda.
+      const elsewhere = await ask(`/${token}${path}`, 'country=DE');
+      expect(elsewhere.headers.get('x-portcullis-reason')).toBe('country_mismatch');
+      expect((await ask(path, 'country=US')).headers.get('x-portcullis-reason')).toBe('missing_token');
+    } finally {
+      await guarded.close();
+    }
+  });
+
+  it('is asked for with the secret of its origin', async () => {
+    const originSecret = {
+      secret: 'cdn',
+      region: 'us-east-1',
+      headers: { 'X-Origin': '' },
+      stage: 'x',
+      refreshAfter: 60,
+    };
+    const secured = await open({ originSecret });
+    try {
+      const ask = async (): Promise<Response> =>
+        fetch(`${secured.addresses.edge}/echo/a`, { headers: { 'X-Origin': 'guess' } });
+      expect((await ask()).status).toBe(503);
+      await mkdir(secured.addresses.secrets, { recursive: true });
+      await writeFile(join(secured.addresses.secrets, 'cdn.json'), 'a-secret-value\n');
+      await expect.poll(async () => (await ask()).status, { timeout: 20_000 }).toBe(200);
+      expect(await (await ask()).text()).toContain('a-secret-value');
+      expect(await (await ask()).text()).not.toContain('guess');
+    } finally {
+      await secured.close();
+    }
+  });
+
+  it('has one function for each event', async () => {
+    const plan = guardPlan(config, { event: 'origin-request', keys: config.lambda?.keys ?? [] });
+    const originSecret = { secret: 'cdn', region: 'us-east-1', headers: {}, stage: 'x', refreshAfter: 60 };
+    await expect(open({ guard: plan.config as GuardConfig, originSecret })).rejects.toThrow(
+      /one function on origin-request/,
+    );
   });
 });
