@@ -180,7 +180,7 @@ export async function addressTable(
       'case when hex <= last then coalesce(range_hosting, 0) else 0 end as listed from ranged), ' +
       `placed as (select address, asn, country, case when listed = 1 or ${hosting} then 1 else 0 end as hosting, ` +
       `${placeExpression('hex', 'asn', config)} as place from known) ` +
-      'select *, hash(place) as place_id from placed',
+      'select (row_number() over ())::uinteger as address_id, *, hash(place) as place_id from placed',
   );
   await connection.run('drop table ranges');
 }

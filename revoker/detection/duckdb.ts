@@ -170,7 +170,7 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
 const requestTable = [
   ['session', 'uinteger'],
   ['seen_at', 'bigint'],
-  ['address', 'varchar'],
+  ['address_id', 'uinteger'],
   ['status', 'usmallint'],
   ['bytes', 'bigint'],
   ['agent', 'ubigint'],
@@ -213,7 +213,10 @@ const collect: Reading = ({ from, fields }, { config, now }) => {
   const kept = requestTable.map(([name, type]) =>
     name === 'session' ? 'chosen_session as session' : `try_cast(${name} as ${type}) as ${name}`,
   );
-  return `insert into requests select ${kept.join(', ')} from (${rows}) lines where ${stateOf(config, now)} = ${usable}`;
+  return (
+    `insert into requests select ${kept.join(', ')} from (select * from (${rows}) lines where ${stateOf(config, now)} = ${usable}) usable ` +
+    'join (select address, address_id from addresses) known using (address)'
+  );
 };
 
 /** Reads a source; when that fails, its files one by one, so that one bad file costs no other. */
@@ -366,7 +369,7 @@ function activityPieces(config: DetectionConfig): string {
       session: 'p.session',
       window_start: 'p.window_start',
       place: 'a.place',
-      address: 'p.address',
+      address: 'a.address',
       asn: 'a.asn',
       country: 'a.country',
       hosting: 'a.hosting',
@@ -374,9 +377,9 @@ function activityPieces(config: DetectionConfig): string {
       family: 'p.family',
       player: 'p.player',
       edge: 'p.edge',
-    })} from (select c.*, c.media * u.tool as tool, u.family from (select session, ${windowStart(config)} as window_start, address, agent, player, edge, ` +
+    })} from (select c.*, c.media * u.tool as tool, u.family from (select session, ${windowStart(config)} as window_start, address_id, agent, player, edge, ` +
     `${measured.map((measure) => `${measure.sql} as ${measure.name}`).join(', ')} from requests ` +
-    `group by session, window_start, address, agent, player, edge) c join products u using (agent)) p join addresses a using (address)`
+    `group by session, window_start, address_id, agent, player, edge) c join products u using (agent)) p join addresses a using (address_id)`
   );
 }
 
@@ -384,7 +387,7 @@ function placedRequests(config: DetectionConfig): string {
   return (
     `create table placed as select * from (select r.session, ${windowStart(config)} as window_start, a.place_id as place, a.country, ` +
     `${placedColumns(duckdb, config)} from (select * from requests where status < 400 and media = 1) r ` +
-    'join addresses a using (address)) located where position is not null'
+    'join addresses a using (address_id)) located where position is not null'
   );
 }
 
@@ -454,7 +457,9 @@ function database(
           ? ''
           : ` where ${notable(config, audience.segmentSeconds)} or (session, window_start) in (select session, window_start from crowd)`;
       const answer = await connection.runAndReadAll(
-        `with gathered as (${(['activity', 'position', 'moment'] as const).map((kind) => gathered(duckdb, kind, kind)).join(' union all ')}), expected as (${expected('gathered', { families: 'families', agents: 'agents' })}), ` +
+        `with who as (${gathered(duckdb, 'activity', 'activity')}), ` +
+          `expected as (${expected('who', { families: 'families', agents: 'agents' })} ` +
+          `${(['position', 'moment'] as const).map((kind) => `union all by name ${gathered(duckdb, kind, kind)}`).join(' ')}), ` +
           `features as (${featuresOf(duckdb, config, 'expected')}), ` +
           `chosen as (select * from features${where}) ` +
           'select chosen.* replace (s.session_text as session) from chosen join sessions s on s.session = chosen.session ' +
