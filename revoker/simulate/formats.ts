@@ -171,14 +171,16 @@ const realtimeFields: readonly Field[] = [
 ];
 
 /**
- * `standard`: standard log, version 1, TSV with its two header lines. `realtime`: the records of a real-time log, TSV
+ * `standard`: standard log, version 1, TSV with its two header lines. `w3c`: standard log version 2 as such text, with the
+ * fields that it can add: autonomous system, country, milliseconds. `realtime`: the records of a real-time log, TSV
  * without a header (its order is configuration: `fieldNames`). `json`: standard log version 2 as JSON lines.
  * `parquet`: standard log version 2 as Parquet, names in snake case and text columns, as AWS writes them.
  */
-export type LogFormat = 'standard' | 'realtime' | 'json' | 'parquet';
+export type LogFormat = 'standard' | 'w3c' | 'realtime' | 'json' | 'parquet';
 
 const fieldsOf: Readonly<Record<LogFormat, readonly Field[]>> = {
   standard: standardFields,
+  w3c: [...standardFields, ...addedFields],
   realtime: realtimeFields,
   json: [...standardFields, ...addedFields],
   parquet: [...standardFields, ...addedFields],
@@ -198,7 +200,7 @@ export function fieldNames(format: LogFormat): string[] {
 
 /** What stands before the first row. */
 export function preamble(format: LogFormat): string {
-  return format === 'standard' ? `#Version: 1.0\n#Fields: ${fieldNames('standard').join(' ')}\n` : '';
+  return format === 'standard' || format === 'w3c' ? `#Version: 1.0\n#Fields: ${fieldNames(format).join(' ')}\n` : '';
 }
 
 /** One row as a line, line end included. For `parquet`: the tab-separated line that becomes a row. */

@@ -104,7 +104,7 @@ async function toParquet(source: string, target: string): Promise<void> {
 /** File names in the manner of standard logs: distribution, hour, a distinguishing part. */
 function fileName(simulation: Simulation, part: number, options: WriteOptions): string {
   const hour = new Date(simulation.options.from).toISOString().slice(0, 13).replace('T', '-');
-  const ending = { standard: 'log', realtime: 'tsv', json: 'json', parquet: 'parquet' }[options.format];
+  const ending = { standard: 'log', w3c: 'log', realtime: 'tsv', json: 'json', parquet: 'parquet' }[options.format];
   return `E2SIMULATION.${hour}.${String(part).padStart(4, '0')}.${ending}${options.gzip && options.format !== 'parquet' ? '.gz' : ''}`;
 }
 

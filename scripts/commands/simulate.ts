@@ -11,7 +11,7 @@ interface SimulateFlags {
   readonly start?: string;
   readonly placement: 'prefix' | 'marker' | 'first' | 'query' | 'cookie';
   readonly jwt: string;
-  readonly format: 'standard' | 'realtime' | 'json' | 'parquet';
+  readonly format: 'standard' | 'w3c' | 'realtime' | 'json' | 'parquet';
   readonly gzip?: boolean;
   readonly mediaOnly?: boolean;
   readonly sampling: string;
@@ -75,9 +75,9 @@ export function registerSimulate(detect: Command, cli: Cli): void {
     )
     .option('--jwt <share>', 'share of sessions whose token is a JWT, the rest are CATs', '0.3')
     .addOption(
-      new Option('--format <format>', 'standard (v1 TSV), realtime (TSV), json (v2) or parquet (v2)')
-        .choices(['standard', 'realtime', 'json', 'parquet'])
-        .default('standard'),
+      new Option('--format <format>', 'w3c, json or parquet (standard logs v2), standard (v1), realtime')
+        .choices(['w3c', 'json', 'parquet', 'standard', 'realtime'])
+        .default('w3c'),
     )
     .option('--gzip', 'compress text files')
     .option('--media-only', 'log segments only, not playlists')

@@ -98,7 +98,7 @@ describe('a simulated event', () => {
   });
 });
 
-it.each(['realtime', 'json', 'parquet'] as const)('reads %s logs as it reads standard ones', async (format) => {
+it.each(['w3c', 'realtime', 'json', 'parquet'] as const)('reads %s logs as it reads standard ones', async (format) => {
   const options = { seed: 4, viewers: 80, minutes: 5, abuserShare: 0.05 };
   const standard = await simulatedLog(options);
   const other = await simulatedLog(options, format, format !== 'parquet');
