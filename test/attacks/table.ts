@@ -829,6 +829,8 @@ function tenants(): Family {
       .token(`CAT: ${name}`, expected, cat({ iss }, { kid: 'tenant-a' }), { path })
       .token(`JWT: ${name}`, expected, jwt({ iss }, { kid: 'tenant-a' }), { path });
   of('their own path', 'admitted', 'tenant-a', '/echo/a/x');
+  of('their own path, a letter escaped', 'admitted', 'tenant-a', '/echo/%61/x');
+  of("another's path, a letter escaped", 'not_entitled', 'tenant-a', '/echo/%62/x');
   of("another's path", 'not_entitled', 'tenant-a', '/echo/b/x');
   of('a path that begins alike', 'not_entitled', 'tenant-a', '/echo/a-secret/x');
   of('a path with a parameter', 'not_entitled', 'tenant-a', '/echo/a;/x');

@@ -48,6 +48,7 @@ const soundPaths = [
   '/echo/ch1/seg.ts',
   '/echo/ch1/seg.ts',
   '/echo/a/x.ts',
+  '/echo/%61/x.ts',
   '/echo/ch2/index.m3u8',
   '/echo/dark/index.m3u8',
   '/echo/dark/seg.ts',

@@ -9,7 +9,7 @@ import { tokenText, type Placements } from './core/placement.js';
 import type { Reason } from './core/reasons.js';
 import type { EventRequest } from './core/request.js';
 import type { ParsedToken as CoreToken } from './core/token.js';
-import { normalisePath } from './core/uri.js';
+import { isBelow, normalisePath } from './core/uri.js';
 
 /** A token taken apart, nothing about it checked but its form. */
 export interface ParsedToken {
@@ -51,6 +51,7 @@ export interface Rejection {
   readonly reason: Reason;
 }
 
+export { isBelow };
 export type { EvaluationPolicy, EventRequest, GateHost, GatePolicy, Placements };
 
 /** The normal form of a path; undefined where it can be read in more than one way. */

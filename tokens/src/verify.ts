@@ -1,6 +1,7 @@
 import {
   decideWithCore,
   evaluateWithCore,
+  isBelow,
   readablePath,
   type EvaluationPolicy,
   type ParsedToken,
@@ -121,11 +122,8 @@ function checkEntitlement(token: ParsedToken, options: VerifyOptions, described:
     }
     if (key.paths && options.request) {
       const { uri } = eventRequest(options.request);
-      const below = key.paths.some(
-        (prefix) =>
-          uri.startsWith(prefix) &&
-          (prefix.endsWith('/') || uri.length === prefix.length || uri[prefix.length] === '/'),
-      );
+      // One that can be read in several ways is refused by the claims' evaluation.
+      const below = isBelow(readablePath(uri) ?? uri, key.paths);
       if (!below)
         throw new VerificationError('not_entitled', 'The key is not entitled to this path.', 'iss', key.paths);
     }
