@@ -198,7 +198,7 @@ function summaryOf({ result, error, logs }: HostResult): Summary {
 
 const secrets = new Map([...kids].map((kid) => [kid as string, secretOf(kid)]));
 
-/** A value with its names sorted, numbers to twelve digits, and tokens that were minted by what they say. */
+/** A value with its names sorted, numbers (names among them) to twelve digits, and minted tokens by what they say. */
 function canonical(value: unknown): unknown {
   if (typeof value === 'number') return Number(value.toPrecision(12));
   if (typeof value === 'string') return value.replace(/eyJ[\w-]*\.[\w-]*\.[\w-]*|0YRDoQEF[\w-]*/g, minted);
@@ -209,7 +209,7 @@ function canonical(value: unknown): unknown {
       Object.entries(value)
         .filter(([, one]) => one !== undefined)
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([name, one]) => [name, canonical(one)]),
+        .map(([name, one]) => [/^-?\d+\.\d/.test(name) ? String(canonical(Number(name))) : name, canonical(one)]),
     );
   return value;
 }
