@@ -195,18 +195,29 @@ export function gathered(dialect: Dialect, pieces: string, kind?: Kind, more: re
     'failed',
     'refetched',
   ];
+  /** What the kind has no use for is NULL without being looked at. */
+  const put = (
+    measure: string,
+    sql: string,
+    name: string = measure,
+    where: readonly Kind[] | undefined = undefined,
+  ) => {
+    const known = measures.find((one) => one.name === measure) as Measure;
+    const asked = kind === undefined || (where ?? known.kinds).includes(kind);
+    return `${asked ? sql : nothing(dialect, known.type)} as ${name}`;
+  };
   return [
     `select ${kind === undefined ? 'kind' : `${literalKind(kind)} as kind`},`,
     `  ${all.map((key) => (group.includes(key) ? key : `${nothing(dialect, keyTypes[key] ?? 'hash')} as ${key}`)).join(', ')},`,
-    // Behind the activity nobody asks for the place.
     `  ${kind === undefined || kind === 'activity' ? 'max(place)' : nothing(dialect, 'varchar')} as place, count(*) as networks,`,
-    `  ${sums.map((name) => `cast(sum(${name}) as bigint) as ${name}`).join(', ')},`,
-    `  min(first_at) as first_at, max(last_at) as last_at, ${dialect.secondSmallest('first_at')} as second_at,`,
-    `  max(renditions) as renditions, max(media_ms) as media_ms,`,
-    `  min(players_low) as players_low, max(players_high) as players_high,`,
-    `  min(countries_low) as countries_low, max(countries_high) as countries_high,`,
-    `  min(contents_low) as contents_low, max(contents_high) as contents_high,`,
-    `  ${['min(playhead) as playhead_low', 'max(playhead) as playhead_high', ...more].join(', ')}`,
+    `  ${sums.map((name) => put(name, `cast(sum(${name}) as bigint)`)).join(', ')},`,
+    `  ${put('first_at', 'min(first_at)')}, ${put('last_at', 'max(last_at)')},`,
+    `  ${put('first_at', dialect.secondSmallest('first_at'), 'second_at', ['position'])},`,
+    `  ${put('renditions', 'max(renditions)')}, ${put('media_ms', 'max(media_ms)')},`,
+    `  ${put('players_low', 'min(players_low)')}, ${put('players_high', 'max(players_high)')},`,
+    `  ${put('countries_low', 'min(countries_low)')}, ${put('countries_high', 'max(countries_high)')},`,
+    `  ${put('contents_low', 'min(contents_low)')}, ${put('contents_high', 'max(contents_high)')},`,
+    `  ${[put('playhead', 'min(playhead)', 'playhead_low'), put('playhead', 'max(playhead)', 'playhead_high'), ...more].join(', ')}`,
     `from ${pieces}${kind === undefined ? '' : ` where kind = ${literalKind(kind)}`}`,
     `group by ${[...(kind === undefined ? ['kind'] : []), ...group].join(', ')}`,
   ].join('\n');
@@ -337,7 +348,7 @@ export function placedColumns(dialect: Dialect, config: DetectionConfig): string
     `${track} as track`,
     `${position} as position`,
     `${object} as object`,
-    'r.rendition',
+    `${dialect.hash('r.rendition')} as rendition`,
     'r.player',
     'r.duration',
     'r.seen_at',
