@@ -584,6 +584,7 @@ function paths(): Family {
   ambiguous('a half escape', '/echo/a%');
   ambiguous('an escape of no hexadecimal', '/echo/a%g1');
   ambiguous('a raw byte', '/echo/caf\u00e9');
+  family.request('a raw byte before a token', 'ambiguous_path', `/caf\u00e9%.%zz;CAT=${token}`);
   family
     .request('dot segments before the token', 'ambiguous_path', `/echo/../${token}/secret`)
     .request('an absolute target', 'ambiguous_path', `http://evil.example/${token}${PATH}`, {

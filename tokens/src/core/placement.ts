@@ -110,10 +110,15 @@ export const takeTokens = (request: EventRequest, policy: Placements): FoundToke
     (policy.path || []).some((placement) => takeSegment(placement.before, placement.keep));
   if (FEATURES.path && !FEATURES.manyPaths) takeSegment(policy.pathBefore as string, policy.pathKeep as string);
   if (FEATURES.pathParameter && policy.pathParameter)
-    request.uri = request.uri.replace(new RegExp(';' + policy.pathParameter + '=([^/;]*)', 'g'), (_, text: string) => {
-      add(text, URI, '');
-      return '';
-    });
+    // Not by a replacement: njs 0.7.9 never comes back from one that ends a text beyond ASCII.
+    request.uri = request.uri
+      .split(';' + policy.pathParameter + '=')
+      .map((part, i) => {
+        const text = i ? (part.split(/[/;]/)[0] as string) : '';
+        add(text, URI, '');
+        return part.slice(text.length);
+      })
+      .join('');
   if (FEATURES.query && policy.query) take(request.querystring, policy.query, URI, '');
   if (FEATURES.cookie && policy.cookie) take(request.cookies, policy.cookie, COOKIE, '');
   if (FEATURES.authorization && policy.authorization) take(request.headers, 'authorization', AUTHORIZATION, '');
