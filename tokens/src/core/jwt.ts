@@ -31,10 +31,13 @@ const readJson = (encoded: string): CborMap => {
         withoutFractions(written) ===
           withoutFractions(
             FEATURES.anyJson
-              ? text.replace(
-                  /"(\\.|[^"\\])*"|-?(0|[1-9]\d*)(\.\d+)?(e[-+]?\d+)?|\s+/gi,
-                  (part) => part.trim() && JSON.stringify(JSON.parse(part)),
-                )
+              ? // Without spaces at its end: a replacement there, in a text beyond ASCII, njs 0.7.9 may never end.
+                text
+                  .trim()
+                  .replace(
+                    /"(\\.|[^"\\])*"|-?(0|[1-9]\d*)(\.\d+)?(e[-+]?\d+)?|\s+/gi,
+                    (part) => part.trim() && JSON.stringify(JSON.parse(part)),
+                  )
               : text,
           )) &&
       // V8 keeps halves of surrogate pairs and any depth; njs, whose verdicts these must be, neither.
