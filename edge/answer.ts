@@ -40,7 +40,7 @@ export interface AnswerSettings {
   readonly corsOrigins?: readonly string[] | undefined;
   readonly corsCredentials: boolean;
   /** The headers that preflights are answered with. */
-  readonly preflight: Readonly<Record<string, string>>;
+  readonly preflight: Readonly<Record<string, { readonly value: string }>>;
   /** Seconds that a player is asked to wait before it tries again after a fault of ours. */
   readonly retryAfter: string;
 }
@@ -77,7 +77,7 @@ export function ownAnswer(
 /** The answer to a preflight (Fetch 3.2.2), and to any other question for options; undefined when the request is none. */
 export function preflightAnswer(request: EventRequest, settings: AnswerSettings): LambdaResponse | undefined {
   if (!settings.cors || request.method !== 'OPTIONS') return undefined;
-  const headers = { ...settings.preflight };
+  const headers = Object.fromEntries(Object.entries(settings.preflight).map(([name, { value }]) => [name, value]));
   return ownAnswer(204, headers, request, settings);
 }
 

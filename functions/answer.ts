@@ -1,30 +1,28 @@
-import { has, isText } from '@portcullis/tokens/core/basics';
+import { has } from '@portcullis/tokens/core/basics';
 import type { ConditionalAnswer } from '@portcullis/tokens/core/conditional-answer';
 import { headerText, type EventRequest, type EventValue } from '@portcullis/tokens/core/request';
 import { settings } from 'portcullis:settings';
 import type { EventResponse } from './event.js';
 
-/** Header values by lower-case name; what is no text is left out. */
-type Texts = Record<string, string | false | undefined>;
+type Headers = Record<string, EventValue>;
+
+const line = (value: string): EventValue => ({ value: value });
 
 /** An answer of our own: never kept by anyone, and readable for a browser's player on an allowed page. */
-const answer = (status: number, texts: Texts, request: EventRequest): EventResponse => {
+const answer = (status: number, headers: Headers, request: EventRequest, body?: string): EventResponse => {
   const origin = headerText(request, 'origin');
-  const headers: Record<string, EventValue> = {};
-  texts['cache-control'] = 'no-store';
+  headers['cache-control'] = line('no-store');
   if (FEATURES.cors && origin) {
-    if (settings.corsOrigins) texts['vary'] = 'Origin';
+    if (settings.corsOrigins) headers['vary'] = line('Origin');
     if (!settings.corsOrigins || has(settings.corsOrigins, origin)) {
-      texts['access-control-allow-origin'] = settings.corsOrigins ? origin : '*';
-      texts['access-control-expose-headers'] = settings.exposed;
-      if (settings.corsCredentials) texts['access-control-allow-credentials'] = 'true';
+      headers['access-control-allow-origin'] = line(settings.corsOrigins ? origin : '*');
+      headers['access-control-expose-headers'] = line(settings.exposed);
+      if (settings.corsCredentials) headers['access-control-allow-credentials'] = line('true');
     }
   }
-  Object.keys(texts).forEach((name) => {
-    const text = texts[name];
-    if (isText(text)) headers[name] = { value: text };
-  });
-  return { statusCode: status, headers: headers };
+  const answered: EventResponse = { statusCode: status, headers: headers };
+  if (body) answered.body = body;
+  return answered;
 };
 
 /** The answer to a preflight (Fetch 3.2.2), and to any other question for options; false when the request is none. */
@@ -33,7 +31,7 @@ export const preflight = (request: EventRequest): EventResponse | false =>
 
 /** A redirect that nobody keeps. */
 export const redirect = (status: number, location: string, request: EventRequest): EventResponse =>
-  answer(status, { location: location }, request);
+  answer(status, { location: line(location) }, request);
 
 /** The answer to a refused request. */
 export const refusal = (
@@ -43,19 +41,20 @@ export const refusal = (
   conditional?: ConditionalAnswer,
 ): EventResponse => {
   const status = settings.status[reason] || 401;
-  const texts: Texts = {
-    'content-type': 'application/json',
-    'x-portcullis-reason': settings.reasonHeader && reason,
-    'www-authenticate': status === 401 && 'Bearer',
-    'retry-after': status === 503 && settings.retryAfter,
-  };
+  const headers: Headers = { 'content-type': line('application/json') };
+  if (settings.reasonHeader) headers['x-portcullis-reason'] = line(reason);
+  if (status === 401) headers['www-authenticate'] = line('Bearer');
+  if (status === 503) headers['retry-after'] = line(settings.retryAfter);
   if (FEATURES.catif && conditional)
     // A header that is there already stays (CTA-5007-B 4.9.1).
     Object.keys(conditional.headers).forEach((name) => {
       const lower = name.toLowerCase();
-      texts[lower] = texts[lower] || (conditional.headers[name] as string);
+      headers[lower] = headers[lower] || line(conditional.headers[name] as string);
     });
-  const refused = answer(FEATURES.catif && conditional ? conditional.status : status, texts, request);
-  refused.body = '{"error":"' + reason + '","id":"' + id + '"}';
-  return refused;
+  return answer(
+    FEATURES.catif && conditional ? conditional.status : status,
+    headers,
+    request,
+    '{"error":"' + reason + '","id":"' + id + '"}',
+  );
 };

@@ -1,5 +1,5 @@
 import { toBase64 } from '@portcullis/tokens/core/basics';
-import { parseKeyRecord, parseToken, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
+import { lookUp, parseKeyRecord, parseToken, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import type { FoundToken, Place } from '@portcullis/tokens/core/placement';
 import { headerText } from '@portcullis/tokens/core/request';
 import { isBelow } from '@portcullis/tokens/core/uri';
@@ -18,7 +18,7 @@ export const HANDOVER = 'x-portcullis-handover';
  * events, and no viewer knows it beforehand.
  */
 export const sealed = (found: FoundToken, record: KeyRecord, event: ViewerEvent): string => {
-  const text = found.place + ' ' + found.name + ' ' + found.text;
+  const text = found.place + ' ' + (found.name || '') + ' ' + found.text;
   return text + ' ' + toBase64(host.mac(record.secret as Buffer, ['handover ' + event.context.requestId + text]));
 };
 
@@ -32,7 +32,7 @@ export async function takeHandover(event: ViewerEvent): Promise<FoundToken | und
     name: parts[1] as string,
     text: parts[2] as string,
   };
-  const json = await host.read('k:' + parseToken(found.text).kid);
+  const json = await lookUp(host, 'k:' + parseToken(found.text).kid);
   // Compared by their hashes: how long that takes tells nothing of the seal.
   return json && host.digest(header).equals(host.digest(sealed(found, parseKeyRecord(json), event)))
     ? found
@@ -48,7 +48,7 @@ export const START = 'x-portcullis-start';
  * over these and the request's id. No viewer can make or replay one.
  */
 export async function sealedStart(verdict: Verdict, event: ViewerEvent): Promise<string> {
-  const json = await host.read('k:' + policy.startKid);
+  const json = await lookUp(host, 'k:' + policy.startKid);
   const key = parseKeyRecord(json as string);
   const record = verdict.record;
   const text = [

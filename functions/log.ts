@@ -21,19 +21,21 @@ export const logVerdict = (verdict: Verdict, id: string): void => {
     (FEATURES.allowClients && verdict.allowance !== undefined) ||
     (settings.sample && Math.random() < settings.sample)
   ) {
+    const more: Record<string, unknown> = { k: token && token.kid, s: idText(claims[SESSION]), t: idText(claims[CTI]) };
+    if (FEATURES.onUnknown && verdict.unknown[0]) more['u'] = verdict.unknown;
+    if (FEATURES.catreplay) more['y'] = replay;
+    if (FEATURES.catpor && reason === 'probabilistic_refusal') more['p'] = claims[CATPOR];
+    // What is in every line needs no escapes; only a token has more to say.
     console.log(
-      JSON.stringify({
-        id: id,
-        r: reason,
-        m: verdict.mode,
-        k: token && token.kid,
-        s: idText(claims[SESSION]),
-        t: idText(claims[CTI]),
-        u: FEATURES.onUnknown ? verdict.unknown : undefined,
-        w: FEATURES.allowClients ? verdict.allowance : undefined,
-        y: replay,
-        p: FEATURES.catpor && reason === 'probabilistic_refusal' ? claims[CATPOR] : undefined,
-      }),
+      '{"id":"' +
+        id +
+        '","r":"' +
+        reason +
+        '","m":"' +
+        verdict.mode +
+        '"' +
+        (FEATURES.allowClients && verdict.allowance !== undefined ? ',"w":' + verdict.allowance : '') +
+        (token ? ',' + JSON.stringify(more).slice(1) : '}'),
     );
   }
 };

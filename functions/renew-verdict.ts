@@ -1,4 +1,4 @@
-import { parseKeyRecord, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
+import { lookUp, parseKeyRecord, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import { renewToken, type Renewal } from '@portcullis/tokens/core/renewal';
 import type { ParsedToken } from '@portcullis/tokens/core/token';
 import { policy } from 'portcullis:settings';
@@ -10,7 +10,7 @@ export async function renewVerdict(verdict: Verdict, renewal: Renewal, requestId
   let record = verdict.record as KeyRecord;
   if (policy.renewalKid !== undefined) {
     kid = policy.renewalKid;
-    const json = await host.read('k:' + kid);
+    const json = await lookUp(host, 'k:' + kid);
     record = parseKeyRecord(json as string);
   }
   // The request id is unique, so its hash is an id that no other token has.

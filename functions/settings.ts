@@ -10,7 +10,7 @@ export interface FunctionSettings {
   readonly corsOrigins?: readonly string[] | undefined;
   readonly corsCredentials: boolean;
   /** The headers that preflights are answered with. */
-  readonly preflight: Readonly<Record<string, string>>;
+  readonly preflight: Readonly<Record<string, { readonly value: string }>>;
   /** The share of admitted requests that are logged, 0 to 1. */
   readonly sample: number;
   /** Seconds that a player is asked to wait before it tries again after a fault of ours. */

@@ -91,7 +91,7 @@ describe('words become what the functions read', () => {
 
   test('preflights name Authorization, which a star does not stand for, and every header where credentials are sent', () => {
     const headers = (input: FunctionsConfigInput): string | undefined =>
-      plan(input).build.settings.preflight['access-control-allow-headers'];
+      plan(input).build.settings.preflight['access-control-allow-headers']?.value;
     expect(headers({ placements: { authorization: true } })).toBe('*,authorization');
     expect(headers({ placements: { query: true } })).toBe('*');
     expect(headers({ placements: { header: true }, cors: { origins: ['https://a.example'], credentials: true } })).toBe(

@@ -197,9 +197,9 @@ export function functionPlan(config: PlannedConfig, folder = '.'): FunctionPlan 
         corsOrigins: shared.origins === '*' ? undefined : shared.origins,
         corsCredentials: shared.credentials,
         preflight: {
-          'access-control-allow-methods': shared.credentials ? 'GET,HEAD,OPTIONS' : '*',
-          'access-control-allow-headers': allowed.join(','),
-          ...(config.cors && { 'access-control-max-age': String(shared.maxAge) }),
+          'access-control-allow-methods': { value: shared.credentials ? 'GET,HEAD,OPTIONS' : '*' },
+          'access-control-allow-headers': { value: allowed.join(',') },
+          ...(config.cors && { 'access-control-max-age': { value: String(shared.maxAge) } }),
         },
         sample: config.log.sample,
         retryAfter: String(answers.retryAfter),

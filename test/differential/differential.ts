@@ -238,7 +238,7 @@ function unordered(text: string, verdict: Verdict | undefined): string {
   const several = verdict?.answer !== undefined && Object.keys(answers ?? {}).length > 1;
   return (several ? text.replace(/"outcome":.*,"verdict"/, '"verdict"') : text)
     .replaceAll('unsupported_claim', 'invalid_claim')
-    .replace(/"u":\[[^\]]*\]/, '');
+    .replace(/,"u":\[[^\]]*\]/, '');
 }
 
 function keysFor(one: Case): EntitledKey[] {

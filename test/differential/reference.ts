@@ -109,9 +109,7 @@ export async function reference(
         verdict: 'answered',
         outcome: {
           statusCode: 204,
-          headers: shared(
-            Object.fromEntries(Object.entries(settings.preflight).map(([name, value]) => [name, { value }])),
-          ),
+          headers: shared({ ...settings.preflight }),
         },
         logs: [],
       },
@@ -167,7 +165,7 @@ export async function reference(
       };
     }
     if (renewal && renewal.by < 3) {
-      const found = `${place} ${name} ${text}`;
+      const found = `${place} ${name ?? ''} ${text}`;
       const secret = Buffer.from((verdict.record as KeyRecord).k as string, 'base64url');
       const seal = createHmac('sha256', secret).update(`handover ${id}${found}`).digest('base64url');
       request.headers['x-portcullis-handover'] = { value: `${found} ${seal}` };
@@ -197,7 +195,7 @@ function logged(verdict: Verdict, id: string, mode: string, onUnknown: boolean, 
     k: token?.kid,
     s: idText(claims[SESSION]),
     t: idText(claims[CTI]),
-    ...(onUnknown ? { u: verdict.unknown } : {}),
+    ...(onUnknown && verdict.unknown.length > 0 ? { u: verdict.unknown } : {}),
     ...(allowClients ? { w: verdict.allowance } : {}),
     y: replay,
     ...(reason === 'probabilistic_refusal' ? { p: claims[CATPOR] } : {}),

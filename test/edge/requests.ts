@@ -9,7 +9,7 @@ export const settings: AnswerSettings = {
   exposed: '*',
   corsOrigins: undefined,
   corsCredentials: false,
-  preflight: { 'access-control-allow-methods': '*' },
+  preflight: { 'access-control-allow-methods': { value: '*' } },
   retryAfter: '1',
 };
 

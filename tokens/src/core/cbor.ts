@@ -42,7 +42,6 @@ export const openCbor = (input: Buffer, offset: number): void => {
  */
 const readFloat = (size: number): number => {
   at += size;
-  if (!FEATURES.rare) return size === 8 ? bytes.readDoubleBE(at - 8) : NaN;
   const start = at - size;
   const half = bytes.readUInt16BE(start);
   const value =
@@ -75,7 +74,8 @@ export const readCbor = (depth: number): CborValue => {
   let argument = initial & 31;
   if (argument > 23) {
     const size = 1 << (argument - 24);
-    if (initial > 223) return readFloat(size);
+    if (initial > 223)
+      return FEATURES.rare ? readFloat(size) : ((at += size), size === 8 ? bytes.readDoubleBE(at - 8) : NaN);
     argument = 0;
     for (let left = size; left--;) argument = argument * 256 + (bytes[at++] as number);
     if (!(argument >= (size > 1 ? 256 ** (size / 2) : 24)) || size > 8) throw 0;

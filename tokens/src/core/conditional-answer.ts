@@ -2,7 +2,7 @@ import { has, isBytes, isList, isNumber, isText, toBase64 } from './basics.js';
 import { isMap, type CborMap, type CborValue } from './cbor.js';
 import { keyIdText } from './cose.js';
 import { queryWithoutToken } from './evaluate.js';
-import { parseKeyRecord, type GateHost, type GatePolicy, type Verdict } from './gate.js';
+import { lookUp, parseKeyRecord, type GateHost, type GatePolicy, type Verdict } from './gate.js';
 import { CATIF, claimKey } from './labels.js';
 import { cborHead, cborItem, fromHex, mintToken, type Changes } from './mint.js';
 import { headerText } from './request.js';
@@ -49,7 +49,7 @@ export async function conditionalAnswer(
   const headers: Record<string, string> = {};
   const named = (entry[1] || {}) as CborMap;
   const kid = entry[2] && (jwt ? (entry[2] as string) : keyIdText(entry[2] as Buffer));
-  const json = kid && (await host.read('k:' + kid));
+  const json = kid && (await lookUp(host, 'k:' + kid));
   Object.keys(named).forEach((name) => {
     headers[jwt ? name : name.slice(1)] = listOf(named[name])
       .map((part) => {

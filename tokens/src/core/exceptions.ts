@@ -1,6 +1,6 @@
 import { has } from './basics.js';
 import type { EmbedOrigins, GateHost, GatePolicy, Mode, Verdict } from './gate.js';
-import { recordedMode } from './gate.js';
+import { lookUp, recordedMode } from './gate.js';
 import { ISS } from './labels.js';
 import { headerText } from './request.js';
 import { isBelow } from './uri.js';
@@ -19,7 +19,7 @@ export async function withoutToken(verdict: Verdict, policy: GatePolicy): Promis
     verdict.reason = '';
     verdict.allowance = index;
   } else if (FEATURES.modeRecord) {
-    const json = await (verdict.host as GateHost).read('m:');
+    const json = await lookUp(verdict.host as GateHost, 'm:');
     if (json !== undefined) verdict.mode = recordedMode(JSON.parse(json) as { mode?: Mode }, verdict.now, policy);
     if (verdict.mode === 'off') verdict.reason = '';
   }

@@ -40,8 +40,13 @@ export interface KeyRecord {
 
 /** What the host does for the gate. */
 export interface GateHost extends EvaluationHost {
-  /** The value of a key in the store, undefined where there is none. Throws anything when that cannot be told. */
+  /**
+   * The value of a key in the store, undefined where there is none. Rejects with anything when that cannot be told; a host
+   * that has `missing` may reject for a key that is not there, too.
+   */
   readonly read: (key: string) => Promise<string | undefined>;
+  /** Asked where `read` failed: resolves when the key is not there. Rejects, with no text, when that cannot be told. */
+  readonly missing?: (key: string) => Promise<unknown>;
   /** HMAC-SHA-256 of the pieces. */
   readonly mac: (secret: Buffer, pieces: (string | Buffer)[]) => Buffer;
   /** Seconds since 1970. */
@@ -161,6 +166,17 @@ export const parseKeyRecord = (json: string): KeyRecord => {
   return record;
 };
 
+/** Reads a key; undefined where there is none. Throws when that cannot be told. */
+export async function lookUp(host: GateHost, key: string): Promise<string | undefined> {
+  try {
+    return await host.read(key);
+  } catch (_) {
+    if (FEATURES.anyEngine && !host.missing) throw 0;
+    await (host.missing as (key: string) => Promise<unknown>)(key);
+  }
+  return undefined;
+}
+
 /** The mode that a record asks for, if it does; `enforce` once that has run out, or where it is none we know. */
 export const recordedMode = (record: { mode?: Mode; until?: number }, now: number, policy: GatePolicy): Mode =>
   has(['log', 'off'], record.mode) && (record.until === undefined || now < record.until)
@@ -233,7 +249,14 @@ export async function decide(
         const claims = token.claims;
         must((!FEATURES.rare || isText(token.kid)) && token.kid.length <= MAX_KID_LENGTH);
         stage = 'store_error';
-        const json = await host.read('k:' + token.kid);
+        let key = 'k:' + token.kid;
+        let json: string | undefined;
+        try {
+          json = await host.read(key);
+        } catch (_) {
+          if (FEATURES.anyEngine && !host.missing) throw 0;
+          await (host.missing as (key: string) => Promise<unknown>)(key);
+        }
         if (json === undefined && !(FEATURES.startPath && start && policy.startUnknown)) throw 'unknown_key';
         const record = (attempt.record = parseKeyRecord(
           FEATURES.startPath && json === undefined ? '{"alg":"-"}' : (json as string),
@@ -259,7 +282,7 @@ export async function decide(
           }
           if (FEATURES.tlsKeyLookup && claims[claim.CATTPK])
             // CloudFront gives functions the certificate's hash, not its key: the store knows the keys of known certificates.
-            attempt.tlsKey = await host.read('x:' + headerText(request, 'cloudfront-viewer-cert-sha256'));
+            attempt.tlsKey = await lookUp(host, 'x:' + headerText(request, 'cloudfront-viewer-cert-sha256'));
           if (!FEATURES.startPath || !attempt.deferred) attempt.genuine = claims;
           stage = 'invalid_claim';
           if (FEATURES.proof && host.prove && claims[claim.CNF]) attempt.proofKey = await host.prove(attempt);
@@ -273,22 +296,31 @@ export async function decide(
           if (!FEATURES.startPath || !attempt.deferred) attempt.rejections = rejections;
           stage = 'store_error';
           const subject = claims[claim.SUB];
-          const ids = [
+          const ids: (CborValue | false)[] = [
             FEATURES.revokeToken && claims[claim.CTI],
             FEATURES.revokeSession && claims[claim.SESSION],
-            FEATURES.revokeSubject && subject,
-            FEATURES.revokeSubjectContent && subject && content && subject + '\n' + content,
-            FEATURES.revokeContent && content,
-            FEATURES.catpor &&
-              claims[claim.CATPOR] &&
-              rejectionValue((claims[claim.CATPOR] as CborValue[])[1], claims, token.isJwt),
           ];
+          if (SCOPES[2])
+            ids.push(
+              FEATURES.revokeSubject && subject,
+              FEATURES.revokeSubjectContent && subject && content && subject + '\n' + content,
+              FEATURES.revokeContent && content,
+              FEATURES.catpor &&
+                claims[claim.CATPOR] &&
+                rejectionValue((claims[claim.CATPOR] as CborValue[])[1], claims, token.isJwt),
+            );
           for (let j = 0; j < SCOPES.length; j++) {
             const id = idText(ids[j] as CborValue);
             if (id && (!FEATURES.publicKey || !host.keysAlone)) {
               const digest = host.digest(SCOPES[j] + ':' + id);
-              let key = bucketKey(digest);
-              let bucket = await host.read(key);
+              let bucket: string | undefined;
+              key = bucketKey(digest);
+              try {
+                bucket = await host.read(key);
+              } catch (_) {
+                if (FEATURES.anyEngine && !host.missing) throw 0;
+                await (host.missing as (key: string) => Promise<unknown>)(key);
+              }
               let entries = bucket || '';
               // An overfull bucket goes on in another key, which repeats the last entry of this one, so that what moved
               // over the border between the two reads cannot be missed.
@@ -296,7 +328,7 @@ export async function decide(
               must(!entries || (FEATURES.overflow ? has(',+', entries[0]) : entries[0] === ','));
               while (FEATURES.overflow && bucket && bucket[0] === '+') {
                 key += '+';
-                bucket = await host.read(key);
+                bucket = await lookUp(host, key);
                 must(bucket && bucket.replace('+', '').startsWith(entries.slice(entries.lastIndexOf(','))));
                 entries += bucket;
               }
@@ -333,7 +365,7 @@ export async function decide(
       policy.blackoutMode !== 'off' &&
       (!verdict.reason || verdict.mode !== 'enforce')
     ) {
-      const json = await host.read('b:' + content);
+      const json = await lookUp(host, 'b:' + content);
       const record = json === undefined ? undefined : (JSON.parse(json) as BlackoutRecord);
       if (record && isBlackedOut(record, request, now)) {
         verdict.reason = 'blackout';

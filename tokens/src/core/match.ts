@@ -64,8 +64,10 @@ export const bytesText = (value: CborValue, jwt: boolean): string => {
   return jwt ? (value as string) : toBase64(value as Buffer);
 };
 
-/** JWT names of match types, in the order of the standard's numbers, which begin at -2. */
-const MATCHES = ['sha512-256', 'sha256', 'exact', 'prefix', 'suffix', 'contains', 'regex'];
+/** JWT names of match types, in the order of the standard's numbers, which begin at -2; those that the build knows. */
+const MATCHES = FEATURES.catuHash
+  ? ['sha512-256', 'sha256', 'exact', 'prefix', 'suffix', 'contains', 'regex']
+  : ['exact', 'prefix', 'suffix', 'contains', 'regex'];
 /** The string methods that match types 1 to 3 are. */
 const METHODS = ['-', 'startsWith', 'endsWith', 'includes'] as const;
 
@@ -84,7 +86,7 @@ export const matchesAll = (
   let all = true;
   keysOf(matches).forEach((type) => {
     const operand = (matches as CborMap)[type] as string;
-    const match = jwt ? MATCHES.indexOf(type) - 2 : +type;
+    const match = jwt ? MATCHES.indexOf(type) - (FEATURES.catuHash ? 2 : 0) : +type;
     const method = METHODS[match] as 'includes';
     if (FEATURES.catuHash && match === -2) throw 'unsupported_claim';
     if (

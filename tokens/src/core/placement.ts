@@ -53,7 +53,7 @@ export interface FoundToken {
   readonly text: string;
   readonly place: Place;
   /** The name of the header, when it came in one of the two for tokens. */
-  readonly name: string;
+  readonly name?: string | undefined;
 }
 
 /** The token in what stands in its place; `''` where that cannot be one. */
@@ -67,29 +67,29 @@ export const tokenText = (value: string): string => (TOKEN.exec(value) || ['', '
  */
 export const takeTokens = (request: EventRequest, policy: Placements): FoundToken[] => {
   const found: FoundToken[] = [];
-  const add = (value: string, place: Place, name: string): void => {
+  const add = (value: string | undefined, name?: string, place?: Place): void => {
     // Only renewal asks where a token came from.
     if (value)
       found.push(
         FEATURES.catr
-          ? { text: tokenText(value), place: place, name: name }
+          ? { text: tokenText(value), place: place as Place, name: name }
           : ({ text: tokenText(value), name: name } as FoundToken),
       );
   };
   /** Adds the values under a name, and takes them away. */
-  const take = (from: Record<string, EventValue>, name: string, place: Place, header: string): void => {
+  const take = (from: Record<string, EventValue>, name: string, header?: string, place?: Place): void => {
     const entry = from[name];
     if (entry) {
       (entry.multiValue || [entry]).forEach((one) =>
         add(
           FEATURES.authorization && place === AUTHORIZATION
-            ? ((/^(?:Bearer|DPoP) +(.*)/i.exec(one.value) || [])[1] as string)
+            ? (/^(?:Bearer|DPoP) +(.*)/i.exec(one.value) || [])[1]
             : // A structured field: a token or string, its parameters ignored (RFC 8941 3.3).
               FEATURES.header && header
-              ? one.value.replace(/^"|"? *(;.*)?$/g, '')
+              ? (/[^"; ]+/.exec(one.value) || [])[0]
               : one.value,
-          place,
           header,
+          place,
         ),
       );
       delete from[name];
@@ -99,11 +99,12 @@ export const takeTokens = (request: EventRequest, policy: Placements): FoundToke
   const takeSegment = (before: string, keep: string): boolean => {
     const uri = request.uri;
     const start = before.length + 1;
-    const text = uri.slice(start).split('/', 1)[0] as string;
     // Behind a marker any segment is a token; elsewhere only what looks like one.
-    if (!uri.startsWith(before + '/') || (before === keep && text.search(TOKEN_START))) return false;
-    add(text, URI, '');
-    request.uri = keep + (uri.slice(start + text.length) || '/');
+    if (!uri.startsWith(before + '/') || (before === keep && uri.slice(start, start + 3).search(TOKEN_START)))
+      return false;
+    const end = (uri + '/').indexOf('/', start);
+    add(uri.slice(start, end), undefined, URI);
+    request.uri = keep + (uri.slice(end) || '/');
     return true;
   };
   if (FEATURES.path && FEATURES.manyPaths)
@@ -115,15 +116,15 @@ export const takeTokens = (request: EventRequest, policy: Placements): FoundToke
       .split(';' + policy.pathParameter + '=')
       .map((part, i) => {
         const text = i ? (part.split(/[/;]/)[0] as string) : '';
-        add(text, URI, '');
+        add(text, undefined, URI);
         return part.slice(text.length);
       })
       .join('');
-  if (FEATURES.query && policy.query) take(request.querystring, policy.query, URI, '');
-  if (FEATURES.cookie && policy.cookie) take(request.cookies, policy.cookie, COOKIE, '');
-  if (FEATURES.authorization && policy.authorization) take(request.headers, 'authorization', AUTHORIZATION, '');
+  if (FEATURES.query && policy.query) take(request.querystring, policy.query, undefined, URI);
+  if (FEATURES.cookie && policy.cookie) take(request.cookies, policy.cookie, undefined, COOKIE);
+  if (FEATURES.authorization && policy.authorization) take(request.headers, 'authorization', undefined, AUTHORIZATION);
   if (FEATURES.header && policy.header) {
-    TOKEN_HEADERS.forEach((name) => take(request.headers, name, HEADER, name));
+    TOKEN_HEADERS.forEach((name) => take(request.headers, name, name, HEADER));
     const alone = found.filter((one) => one.name);
     if (alone[0]) return alone;
   }

@@ -23,5 +23,5 @@ export const valuesOf = (entry: EventValue): string[] => (entry.multiValue || [e
 /** The text of a header, its lines joined (RFC 9110 5.2), or undefined. */
 export const headerText = (request: EventRequest, name: string): string | undefined => {
   const entry = request.headers[name];
-  return entry && valuesOf(entry).join(', ');
+  return entry && (entry.multiValue ? entry.multiValue.map((one) => one.value).join(', ') : entry.value);
 };
