@@ -37,8 +37,9 @@ export const none = <Entry = CborValue>(values: unknown, test: (value: Entry, in
   return !(values as Entry[]).filter(test).length;
 };
 
-/** Whether some key of a map, which has one, passes a test. */
+/** Whether some key of a map passes a test; each is looked at. Throws when it is no map, or one of nothing. */
 export const someKey = (map: CborValue, test: (key: string) => unknown): boolean => {
-  must(isMap(map));
-  return !none(Object.keys(map as CborMap), test);
+  const keys = Object.keys(map as CborMap);
+  must(isMap(map) && keys.length);
+  return keys.filter(test).length > 0;
 };

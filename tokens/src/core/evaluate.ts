@@ -187,30 +187,33 @@ export const rejectionValue = (id: CborValue, claims: CborMap, isJwt: boolean): 
  */
 type Check = (value: never, claims: CborMap) => string | false | undefined | void;
 
-/** Checks by claim key, those that the build makes. */
+/**
+ * Checks by claim key with a `$` before it, those that the build makes. A number as a key in an object literal, which the
+ * minifier makes of this, is a text in njs 0.7.9 from then on, wherever it stands: `3 === 3` is false.
+ */
 const CHECKS: Record<string, Check> = {};
 // No leeway (4.6.3, 4.6.4): expired at the very second, valid from the very second on.
-CHECKS[claim.EXP] = (value) => number(value) <= facts.now && 'expired';
-CHECKS[claim.NBF] = (value) => number(value) > facts.now && 'not_yet_valid';
-CHECKS[claim.SESSION_END] = (value) => number(value) <= facts.now && 'session_ended';
-CHECKS[claim.IAT] = (value) => void number(value);
-CHECKS[claim.CATV] = (value) => number(value) !== 1 && 'version_';
+CHECKS['$' + claim.EXP] = (value) => number(value) <= facts.now && 'expired';
+CHECKS['$' + claim.NBF] = (value) => number(value) > facts.now && 'not_yet_valid';
+CHECKS['$' + claim.SESSION_END] = (value) => number(value) <= facts.now && 'session_ended';
+CHECKS['$' + claim.IAT] = (value) => void number(value);
+CHECKS['$' + claim.CATV] = (value) => number(value) !== 1 && 'version_';
 // One text alone, too.
-CHECKS[claim.AUD] = (value) =>
+CHECKS['$' + claim.AUD] = (value) =>
   none(listOf(value), (audience: string) => {
     text(audience);
     return !policy.audiences || has(policy.audiences, audience);
   }) && 'audience_';
-if (FEATURES.catu) CHECKS[claim.CATU] = (value) => anyFails(value, component) && 'uri_';
+if (FEATURES.catu) CHECKS['$' + claim.CATU] = (value) => anyFails(value, component) && 'uri_';
 if (FEATURES.catm)
-  CHECKS[claim.CATM] = (value) =>
+  CHECKS['$' + claim.CATM] = (value) =>
     none(value, (method) => {
       text(method);
       return method === facts.http.method;
     }) && 'method_';
-if (FEATURES.catnip) CHECKS[claim.CATNIP] = (value) => none(value, inNetwork) && 'network_';
+if (FEATURES.catnip) CHECKS['$' + claim.CATNIP] = (value) => none(value, inNetwork) && 'network_';
 if (FEATURES.catgeoiso3166)
-  CHECKS[claim.CATGEOISO3166] = (value) => {
+  CHECKS['$' + claim.CATGEOISO3166] = (value) => {
     const country = viewer('country');
     return (
       none(
@@ -231,7 +234,7 @@ if (FEATURES.catgeoiso3166)
     );
   };
 if (FEATURES.geohash)
-  CHECKS[claim.GEOHASH] = (value) => {
+  CHECKS['$' + claim.GEOHASH] = (value) => {
     const latitude = viewer('latitude');
     const longitude = viewer('longitude');
     const hash = geohash(+(latitude as string), +(longitude as string));
@@ -245,14 +248,14 @@ if (FEATURES.geohash)
     );
   };
 if (FEATURES.cath)
-  CHECKS[claim.CATH] = (value) =>
+  CHECKS['$' + claim.CATH] = (value) =>
     anyFails(value, (key) => {
       // A CAT's texts have a `$` before them; a header's name is one.
       must(jwt || key[0] === '$');
       return header(key.slice(jwt ? 0 : 1).toLowerCase());
     }) && 'header_';
 if (FEATURES.catalpn)
-  CHECKS[claim.CATALPN] = (value) => {
+  CHECKS['$' + claim.CATALPN] = (value) => {
     const version = viewer('http-version') as string;
     // `http/1.1`, `h2`: RFC 7301 6.
     const protocol = viewer('tls') && version && (version < '2' ? 'http/' + version : 'h' + version[0]);
@@ -263,14 +266,14 @@ if (FEATURES.catalpn)
       }) && 'alpn_'
     );
   };
-if (FEATURES.cattpk) CHECKS[claim.CATTPK] = (value) => bytesText(value) !== facts.tlsKey && 'tls_key_';
+if (FEATURES.cattpk) CHECKS['$' + claim.CATTPK] = (value) => bytesText(value) !== facts.tlsKey && 'tls_key_';
 if (FEATURES.catreplay)
-  CHECKS[claim.CATREPLAY] = (value) => {
+  CHECKS['$' + claim.CATREPLAY] = (value) => {
     must(has([0, 1, 2], value));
     return policy.refuseReplay && value === 1 && 'replay_refused';
   };
 if (FEATURES.catpor)
-  CHECKS[claim.CATPOR] = (parts: [number, CborValue, CborValue], claims) => {
+  CHECKS['$' + claim.CATPOR] = (parts: [number, CborValue, CborValue], claims) => {
     must(
       isList(parts) &&
         number(parts[0]) >= 0 &&
@@ -280,41 +283,42 @@ if (FEATURES.catpor)
     bytes(rejectionValue(parts[1], claims, jwt));
     return (facts.host.random as () => number)() < parts[0] && 'probabilistic_refusal';
   };
-if (FEATURES.catif) CHECKS[claim.CATIF] = (value) => must(isConditionalAnswer(value, jwt));
-if (FEATURES.catr) CHECKS[claim.CATR] = (value) => must(isRenewal(value, jwt));
+if (FEATURES.catif) CHECKS['$' + claim.CATIF] = (value) => must(isConditionalAnswer(value, jwt));
+if (FEATURES.catr) CHECKS['$' + claim.CATR] = (value) => must(isRenewal(value, jwt));
 if (FEATURES.rare) {
-  CHECKS[claim.CATIFDATA] = (value) => must(isText(value) || isList(value));
-  CHECKS[claim.CATDPOP] = (value: CborMap) => {
+  CHECKS['$' + claim.CATIFDATA] = (value) => must(isText(value) || isList(value));
+  CHECKS['$' + claim.CATDPOP] = (value: CborMap) => {
     must(isMap(value));
     const critical = value[jwt ? 'crit' : -1] as CborValue[] | undefined;
     // A setting that must be understood and is not (4.8.2.1).
     return critical !== undefined && !critical.every((setting) => has([0, 1], setting)) && 'proof_required';
   };
-  CHECKS[claim.CNF] = (value: CborMap) => {
+  CHECKS['$' + claim.CNF] = (value: CborMap) => {
     must(isMap(value));
     return (
       (!FEATURES.proof || facts.proofKey === undefined || bytesText(value[jwt ? 'jkt' : 323]) !== facts.proofKey) &&
       'proof_required'
     );
   };
-  // Must be encrypted: in the clear they make the token invalid (4.6.15, 4.6.17).
-  CHECKS[claim.CATGEOCOORD] = (value) => {
-    must(FEATURES.encrypted && facts.encrypted);
-    if (!FEATURES.encrypted) return;
-    const latitude = viewer('latitude');
-    const longitude = viewer('longitude');
-    return none(value, (circle) => inCircle(circle, latitude, longitude)) && 'geo_';
-  };
-  CHECKS[claim.CATGEOALT] = (value) => {
-    must(FEATURES.encrypted && facts.encrypted);
-    // Nothing at a CDN tells a viewer's altitude: no `catgeoalt` holds.
-    if (FEATURES.encrypted) return isAltitude(value) && 'geo_';
-  };
+  // In the clear these make the token invalid (4.6.15, 4.6.17).
+  if (FEATURES.encrypted) {
+    CHECKS['$' + claim.CATGEOCOORD] = (value) => {
+      const latitude = viewer('latitude');
+      const longitude = viewer('longitude');
+      must(facts.encrypted);
+      return none(value, (circle) => inCircle(circle, latitude, longitude)) && 'geo_';
+    };
+    CHECKS['$' + claim.CATGEOALT] = (value) => {
+      must(facts.encrypted);
+      // Nothing at a CDN tells a viewer's altitude: no `catgeoalt` holds.
+      return isAltitude(value) && 'geo_';
+    };
+  } else CHECKS['$' + claim.CATGEOCOORD] = CHECKS['$' + claim.CATGEOALT] = () => must(0);
 }
 
 // The minifier joins functions above into one object, and nothing behind these.
-CHECKS[claim.ISS] = CHECKS[claim.SUB] = text;
-CHECKS[claim.CTI] = CHECKS[claim.SESSION] = bytes;
+CHECKS['$' + claim.ISS] = CHECKS['$' + claim.SUB] = text;
+CHECKS['$' + claim.CTI] = CHECKS['$' + claim.SESSION] = bytes;
 
 /**
  * Holds a token's claims against a request. Every claim is read, so that a malformed one makes the token invalid
@@ -335,24 +339,24 @@ export const evaluate = (
   if (policy.requiredClaims && policy.requiredClaims.some((key) => !(key in claims))) throw 'claim_missing';
   Object.keys(claims).forEach((key) => {
     label = +key;
-    const check = CHECKS[key];
-    if (check) {
-      const reason = check(claims[key] as never, claims);
-      if (
-        reason &&
-        (!FEATURES.onUnknown || !has(facts.unknown, label)) &&
-        // Proof of possession, one-time use and the dice are the Lambda's, once.
-        !(FEATURES.startPath && facts.deferred && has([claim.CNF, claim.CATREPLAY, claim.CATPOR], label))
-      )
-        rejections.push({ label: label, reason: reason.replace(/_$/, '_mismatch') as Reason });
-    } else if (
-      // Claims that nobody knows are ignored (4.6); those that the standard knows and this build leaves out are not.
+    const check = CHECKS['$' + key];
+    // Claims that nobody knows are ignored (4.6); those that the standard knows and this build leaves out are not.
+    if (
       !EVERY_CLAIM &&
+      !check &&
       !policy.ignoreUncompiled &&
       !(FEATURES.startPath && facts.deferred) &&
       (label === claim.CNF || label === claim.GEOHASH || (label > 307 && label < 324))
     )
       throw 'unsupported_claim';
+    const reason = check && check(claims[key] as never, claims);
+    if (
+      reason &&
+      (!FEATURES.onUnknown || !has(facts.unknown, label)) &&
+      // Proof of possession, one-time use and the dice are the Lambda's, once.
+      !(FEATURES.startPath && facts.deferred && has([claim.CNF, claim.CATREPLAY, claim.CATPOR], label))
+    )
+      rejections.push({ label: label, reason: reason.replace(/_$/, '_mismatch') as Reason });
   });
   return rejections[1] ? rejections.sort((a, b) => a.label - b.label) : rejections;
 };

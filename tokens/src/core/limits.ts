@@ -14,5 +14,5 @@ export const MAX_JSON_DEPTH = 31;
 export const MAX_REGEX_TEXT = 512;
 /** Characters of a regular expression. */
 export const MAX_REGEX_LENGTH = 256;
-/** What a regular expression may cost (`costOf`): three repeats and four alternatives, or one repeat and 256. */
+/** What a regular expression may cost (`matchesPattern`): three repeats and four alternatives, or one repeat and 256. */
 export const MAX_REGEX_COST = 2048;
