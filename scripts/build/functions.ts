@@ -6,8 +6,7 @@ import { build, type Plugin } from 'esbuild';
 import { minify } from 'terser';
 import type { FunctionBuild } from '../../functions/config.js';
 import { featureDefines, type Features } from './features.js';
-import { nameRepeated } from './shorten.js';
-import { unshadow } from './unshadow.js';
+import { shrink } from './shrink.js';
 
 /** What CloudFront accepts for one function, in bytes; not adjustable (CloudFront quotas). */
 export const FUNCTION_BYTES = 10_240;
@@ -163,14 +162,7 @@ export async function compileFunction(name: FunctionName, given: FunctionBuild, 
     mangle: false,
     format: { comments: false, ascii_only: true },
   });
-  const small = await minify(nameRepeated(compressed.code ?? ''), {
-    ecma: 2017,
-    module: false,
-    compress: false,
-    mangle: { toplevel: true, reserved: ['handler'] },
-    format: { comments: false, ascii_only: true },
-  });
-  return `${unshadow(small.code ?? '')}\n`;
+  return `${await shrink(compressed.code ?? '')}\n`;
 }
 
 export interface BuiltFunction {
