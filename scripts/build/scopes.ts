@@ -37,6 +37,8 @@ export interface Script {
   /** Names of the platform. */
   readonly free: ReadonlySet<string>;
   readonly parents: ReadonlyMap<AnyNode, AnyNode>;
+  /** The identifiers that are variables, by where they start. */
+  readonly identifiers: ReadonlyMap<number, AnyNode>;
 }
 
 /** A replacement of a piece of source. */
@@ -73,6 +75,7 @@ export function analyse(source: string): Script {
   const all: Binding[] = [];
   const free = new Set<string>();
   const parents = new Map<AnyNode, AnyNode>();
+  const identifiers = new Map<number, AnyNode>();
   const top: Scope = { parent: undefined, owner: undefined, bindings: new Map() };
 
   const bind = (scope: Scope) => (name: string) => {
@@ -110,6 +113,7 @@ export function analyse(source: string): Script {
 
   function enter(node: AnyNode, parent: AnyNode, scope: Scope): void {
     parents.set(node, parent);
+    if (node.type === 'Identifier') identifiers.set(node.start, node);
     switch (node.type) {
       case 'Identifier':
         return refer(node, scope);
@@ -122,6 +126,7 @@ export function analyse(source: string): Script {
         if (node.computed || node.value.type !== 'Identifier' || node.key.type !== 'Identifier')
           return enter(node.value as AnyNode, node, scope);
         parents.set(node.value, node);
+        identifiers.set(node.value.start, node.value);
         return refer(node.value, scope, { start: node.start, name: node.key.name });
       case 'LabeledStatement':
         return enter(node.body as AnyNode, node, scope);
@@ -168,7 +173,7 @@ export function analyse(source: string): Script {
   declare(program.body, bind(top), bind(top));
   statements(program.body as AnyNode[], program, top);
   const bindings = all.sort((a, b) => (a.places[0]?.start ?? 0) - (b.places[0]?.start ?? 0));
-  return { program, top, bindings, free, parents };
+  return { program, top, bindings, free, parents, identifiers };
 }
 
 type Bind = (name: string) => void;
