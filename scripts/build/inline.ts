@@ -17,15 +17,19 @@ type Arrow = Extract<AnyNode, { type: 'ArrowFunctionExpression' }>;
  */
 export async function inlineCalls(source: string, measure: (functionText: string) => Promise<number>): Promise<string> {
   let result = source;
+  let script = analyse(source);
+  let calls = callsOnTheSpot(script);
   for (let skipped = 0; ;) {
-    const script = analyse(result);
-    const [call, owner] = callsOnTheSpot(script)[skipped] ?? [];
+    const [call, owner] = calls[skipped] ?? [];
     if (!call || !owner) return result;
     const edits = inlined(script, result, call, owner);
     const text = edited(result, edits);
     const [before, after] = [result, text].map((it) => it.slice(owner.start, owner.end + it.length - result.length));
-    if (edits.length > 0 && (await measure(after ?? '')) < (await measure(before ?? ''))) result = text;
-    else skipped += 1;
+    if (edits.length > 0 && (await measure(after ?? '')) < (await measure(before ?? ''))) {
+      result = text;
+      script = analyse(result);
+      calls = callsOnTheSpot(script);
+    } else skipped += 1;
   }
 }
 

@@ -22,8 +22,9 @@ export async function localsToParameters(
 ): Promise<string> {
   let result = source;
   let script = analyse(source);
-  for (let i = functionsOf(script).length - 1; i >= 0; i--) {
-    const node = functionsOf(script)[i] as FunctionNode;
+  let functions = functionsOf(script);
+  for (let i = functions.length - 1; i >= 0; i--) {
+    const node = functions[i] as FunctionNode;
     const declarations = mayGrow(node) ? movable(script, node) : [];
     if (declarations.length === 0) continue;
     const moved = (chosen: readonly Declaration[]): string => {
@@ -38,6 +39,7 @@ export async function localsToParameters(
     if (chosen.length === 0) continue;
     result = moved(chosen);
     script = analyse(result);
+    functions = functionsOf(script);
   }
   return result;
 }

@@ -28,7 +28,9 @@ export interface Named {
  */
 export function shortNames(source: string, reserved: ReadonlySet<string>): Named {
   const script = analyse(source);
-  const given = allocate(script, reserved);
+  const given = orders
+    .map((order) => allocate(script, reserved, order))
+    .reduce((best, other) => (sizeOf(other) < sizeOf(best) ? other : best));
   const edits: Edit[] = [];
   for (const [{ places }, name] of given)
     for (const { start, end, key } of places)
@@ -76,7 +78,28 @@ function outermost(scope: Scope): Scope {
   return found;
 }
 
-function allocate({ bindings, free }: Script, reserved: ReadonlySet<string>): Map<Binding, string> {
+type Order = (a: Binding, b: Binding) => number;
+
+const byUses: Order = (a, b) => b.places.length - a.places.length;
+const depth = ({ scope }: Binding): number => (scope.parent ? 1 : 0);
+
+/** Who chooses first: none is best for every script. Sorting is stable, so that one script always gets the same names. */
+const orders: readonly Order[] = [
+  byUses,
+  (a, b) => byUses(a, b) || depth(b) - depth(a),
+  (a, b) => byUses(a, b) || depth(a) - depth(b),
+  (a, b) => b.places.length * (2 - depth(b)) - a.places.length * (2 - depth(a)),
+  (a, b) => b.places.length * (1 + depth(b)) - a.places.length * (1 + depth(a)),
+];
+
+function sizeOf(given: ReadonlyMap<Binding, string>): number {
+  let size = 0;
+  for (const [{ places }, name] of given)
+    for (const { key } of places) size += key && key.name !== name ? key.name.length + 1 + name.length : name.length;
+  return size;
+}
+
+function allocate({ bindings, free }: Script, reserved: ReadonlySet<string>, order: Order): Map<Binding, string> {
   const given = new Map<Binding, string>();
   const taken = new Taken();
   const give = (binding: Binding, name: string): void => {
@@ -85,8 +108,7 @@ function allocate({ bindings, free }: Script, reserved: ReadonlySet<string>): Ma
   };
   const isReserved = ({ name, scope }: Binding): boolean => !scope.parent && reserved.has(name);
   for (const binding of bindings) if (isReserved(binding)) give(binding, binding.name);
-  // Sorting is stable: the same source always gets the same names.
-  for (const binding of [...bindings].sort((a, b) => b.places.length - a.places.length)) {
+  for (const binding of [...bindings].sort(order)) {
     if (isReserved(binding)) continue;
     const fits = (name: string): boolean =>
       !free.has(name) && !reserved.has(name) && !words.has(name) && taken.isFree(name, binding);

@@ -56,13 +56,16 @@ export function edited(source: string, edits: readonly Edit[]): string {
 }
 
 export function isFunctionNode(node: AnyNode): node is FunctionNode {
-  return /Function/.test(node.type);
+  const { type } = node;
+  return type === 'FunctionDeclaration' || type === 'FunctionExpression' || type === 'ArrowFunctionExpression';
 }
 
 export function childrenOf(node: AnyNode): AnyNode[] {
-  return (Object.values(node) as unknown[]).flatMap((value) =>
-    (Array.isArray(value) ? (value as unknown[]) : [value]).filter(isNode),
-  ) as AnyNode[];
+  const children: AnyNode[] = [];
+  for (const value of Object.values(node) as unknown[])
+    if (Array.isArray(value)) children.push(...(value.filter(isNode) as AnyNode[]));
+    else if (isNode(value)) children.push(value as AnyNode);
+  return children;
 }
 
 function isNode(value: unknown): value is Node {

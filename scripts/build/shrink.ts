@@ -1,4 +1,5 @@
 import { minify, type CompressOptions } from 'terser';
+import { gathered } from './gather.js';
 import { inlineCalls } from './inline.js';
 import { localsToParameters, uniqueNames } from './locals.js';
 import { shortNames } from './names.js';
@@ -22,7 +23,7 @@ export async function shrink(compressed: string): Promise<string> {
   let best: string | undefined;
   for (;;) {
     const { code, texts } = nameRepeated(source, (text) => lengths.get(text) ?? 1);
-    const named = shortNames(await printed(code), reserved);
+    const named = shortNames(await printed(gathered(code)), reserved);
     if (best === undefined || named.code.length < best.length) best = named.code;
     let grew = false;
     for (const [name, text] of texts) {
