@@ -100,7 +100,12 @@ async function measured(functionText: string): Promise<number> {
   });
   const known = sizes.get(numbered);
   if (known !== undefined) return known;
-  const { code = '' } = await minify(`x=${numbered}`, { ecma: 2017, module: false, compress, mangle: true });
+  const { code = '' } = await minify(`x=${numbered}`, {
+    ecma: 2017,
+    module: false,
+    compress: { ...compress, passes: 1 },
+    mangle: true,
+  });
   const size = code.replace(/\bvoid 0\b/g, '_').length;
   sizes.set(numbered, size);
   return size;
