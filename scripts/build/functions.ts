@@ -16,7 +16,7 @@ export type FunctionName = (typeof functionNames)[number];
 
 /** Our own property names, shortened in the compiled file. None is a name of the platform, of JSON, or of a record. */
 const PRIVATE_PROPERTIES =
-  /^(tagged|algorithm|claims|signed|signature|payload|found|record|secret|rejections|unknown|allowance|answer|slate_|allowedClients|blackoutMode|renewalKid|audiences|requiredClaims|exactNetworks|allowUnknown|ignoreUncompiled|refuseReplay|address|tlsKey|proofKey|reasonHeader|retryAfter|sample|place|keep|before|by|parameters|allowNone|verify|mac|read|missing|isJwt|http|cleanPath|reason|label|token|text|host|genuine)$/;
+  /^(tagged|algorithm|claims|signed|signature|payload|found|record|secret|rejections|unknown|allowance|answer|slate_|allowedClients|blackoutMode|renewalKid|audiences|requiredClaims|exactNetworks|allowUnknown|ignoreUncompiled|refuseReplay|address|tlsKey|proofKey|reasonHeader|retryAfter|sample|place|keep|before|by|parameters|allowNone|verify|mac|read|missing|isJwt|http|cleanPath|reason|label|token|text|host|genuine|rules)$/;
 
 function settingsPlugin(source: string, directory: string): Plugin {
   return {
@@ -141,7 +141,9 @@ export async function compileFunction(name: FunctionName, given: FunctionBuild, 
   const bundled = (result.outputFiles[0]?.text ?? '')
     // "async arguments and closures are not supported" (CloudFront Functions, "Use async and await"): an async function
     // that the minifier put into its only caller would be one.
-    .replace(/\bawait (?=[\w$]+\()/g, 'await /*@__NOINLINE__*/');
+    .replace(/\bawait (?=[\w$]+\()/g, 'await /*@__NOINLINE__*/')
+    // A constant that nothing uses; the bundler loses what the source says of it.
+    .replace(/\bfromBase64\((?=")/g, '/*@__PURE__*/ fromBase64(');
   const exported = `const runtimeCrypto = require('crypto');\n${bundled}`.replace(
     /export\s*\{\s*handler\s*\};?\s*$/,
     '',

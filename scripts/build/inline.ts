@@ -9,7 +9,7 @@ type Arrow = Extract<AnyNode, { type: 'ArrowFunctionExpression' }>;
 /**
  * Puts a function that is made only to be called on the spot into the function that it stands in, where that makes the
  * script shorter: `a=>((b,c)=>(c=f(b),c*c))(a+1)` becomes `(a,b,c)=>(b=a+1,c=f(b),c*c)`. Only the compressor makes such
- * functions, of what is called in one place. Nothing is put into an async function, for the reason that
+ * functions, of what is called in one place. An async function gets no variable by it, for the reason that
  * `localsToParameters` has.
  *
  * @param source A script in which no two variables have one name.
@@ -42,7 +42,7 @@ function callsOnTheSpot(script: Script): [Call, FunctionNode][] {
     if (!isPlain || node.arguments.length > params.length) return [];
     let owner: AnyNode | undefined = parent;
     while (owner && !isFunctionNode(owner)) owner = script.parents.get(owner);
-    return owner && mayGrow(owner) ? [[node, owner]] : [];
+    return owner && (owner.async || mayGrow(owner)) ? [[node, owner]] : [];
   });
 }
 
@@ -64,6 +64,7 @@ function inlined(script: Script, source: string, call: Call, owner: FunctionNode
       else if (!assignedBeforeRead(script, binding, true)) values.push(`${binding.name}=void 0`);
     }
   }
+  if (owner.async && kept.length > 0) return [];
   const { body } = callee;
   const within = edits
     .filter(({ start }) => start >= body.start)
@@ -82,8 +83,9 @@ function sameThroughout(script: Script, parameter: Binding, value: AnyNode, call
   if (value.type !== 'Identifier') return undefined;
   const given = script.bindings.find(({ name }) => name === value.name);
   if (!given || parameter.places.slice(1).some(({ start }) => isWrittenAt(script, start))) return undefined;
+  const isAsync = given.scope.owner?.async === true;
   const isFixed = given.places.every(({ start, scope }) => {
-    if (!isWrittenAt(script, start)) return true;
+    if (!isWrittenAt(script, start)) return !isAsync || !isCaught(parameter);
     // A closure that is made within might outlive a later assignment.
     return (
       scope.owner === given.scope.owner &&

@@ -58,7 +58,7 @@ export function uniqueNames(source: string): string {
   return edited(source, edits);
 }
 
-function functionsOf({ parents }: Script): FunctionNode[] {
+export function functionsOf({ parents }: Script): FunctionNode[] {
   return [...parents.keys()].filter(isFunctionNode).sort((a, b) => a.start - b.start);
 }
 
@@ -81,12 +81,12 @@ function movable(script: Script, node: FunctionNode): Declaration[] {
   });
 }
 
-function namesIn({ declarations }: Declaration): string[] {
+export function namesIn({ declarations }: Declaration): string[] {
   return declarations.map(({ id }) => (id.type === 'Identifier' ? id.name : ''));
 }
 
 /** Assignments in place of a declaration; a variable without a value is given `undefined` unless it never shows. */
-function assignment(script: Script, source: string, declaration: Declaration): Edit[] {
+export function assignment(script: Script, source: string, declaration: Declaration): Edit[] {
   const { start, end, declarations } = declaration;
   const parts = declarations.flatMap(({ id, init, ...place }) => {
     if (init) return [source.slice(place.start, place.end)];
@@ -110,7 +110,10 @@ export function parameters(source: string, { start, params, id }: FunctionNode, 
 }
 
 /** All, or all but some that are better left out one by one; none where that is best. */
-async function leastOf<T>(all: readonly T[], size: (chosen: readonly T[]) => Promise<number>): Promise<readonly T[]> {
+export async function leastOf<T>(
+  all: readonly T[],
+  size: (chosen: readonly T[]) => Promise<number>,
+): Promise<readonly T[]> {
   let best = all;
   let least = await size(best);
   for (const item of all) {

@@ -58,6 +58,11 @@ function savedBytes(text: string, uses: readonly Use[], nameLength: number): num
   return before - after - (nameLength + 1 + (text === nothing ? 0 : text.length + 1));
 }
 
+/** A text as it will be printed. */
+function inAscii(text: string): string {
+  return text.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 type Add = (text: string, start: number, end: number, bracketed: boolean) => void;
 
 function visit(node: AnyNode, parent: AnyNode | undefined, add: Add, source: string): void {
@@ -76,7 +81,7 @@ function visit(node: AnyNode, parent: AnyNode | undefined, add: Add, source: str
     const isKey = parent?.type === 'Property' && parent.key === node && !parent.computed;
     const isRequired =
       parent?.type === 'CallExpression' && parent.callee.type === 'Identifier' && parent.callee.name === 'require';
-    if (!isKey && !isRequired) add(JSON.stringify(node.value), node.start, node.end, false);
+    if (!isKey && !isRequired) add(inAscii(JSON.stringify(node.value)), node.start, node.end, false);
     return;
   }
   if (node.type === 'UnaryExpression' && node.operator === 'void' && node.argument.type === 'Literal') {

@@ -6,6 +6,9 @@ import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { afterAll, describe, expect, it } from 'vitest';
 import { functionHosts, viewerRequestEvent } from '../engine/index.js';
+import { gatherAsyncLocals } from './async-locals.js';
+import { looseWhereNumbers } from './equality.js';
+import { gathered } from './gather.js';
 import { inlineCalls } from './inline.js';
 import { localsToParameters, uniqueNames } from './locals.js';
 import { shrink } from './shrink.js';
@@ -97,6 +100,7 @@ describe('functions that are made to be called on the spot', () => {
   it.each([
     ['become a part of what they stand in', 'f=a=>((b,c)=>(c=g(b),c*c))(a+1)', 'f=(a,b,c)=>(b=a+1,(c=g(b),c*c))'],
     ['use what they are given', 'f=a=>(b=>b*b)(a)', 'f=a=>((a*a))'],
+    ['even in an async function', 'async function f(a){return(b=>b*b)(a)}', 'async function f(a){return((a*a))}'],
     ['under its name', 'f=a=>(b=>({b}))(a)', 'f=a=>(({b:a}))'],
     ['are not given some', 'f=a=>((b,c)=>(a&&(c=b),c))(a)', 'f=(a,c)=>(c=void 0,(a&&(c=a),c))'],
     ['change what they are given', 'f=a=>(b=>(b++,b*a))(a)', 'f=(a,b)=>(b=a,(b++,b*a))'],
@@ -107,12 +111,72 @@ describe('functions that are made to be called on the spot', () => {
   });
 
   it.each([
-    ['in an async function', 'async function f(a){return(b=>b*b)(a)}'],
+    ['in an async function, as a variable', 'async function f(a){return(b=>b*b)(a+1)}'],
     ['in a loop, where a function catches what is theirs', 'f=a=>{for(;a--;)(b=>g(()=>b))(a)}'],
     ['with statements', 'f=a=>(b=>{for(;b--;)g(b)})(a)'],
+    ['in an async function, where a function catches what is theirs', 'async function f(a){return(b=>()=>b)(a)}'],
     ['with too much given', 'f=a=>(()=>a)(g())'],
   ])('but not %s', async (_, source) => {
     expect(await inlineCalls(source, eager)).toBe(source);
+  });
+});
+
+describe('variables of an async function', () => {
+  it.each([
+    [
+      'are declared together',
+      'async function f(a){let b=g(a);h(b);let c=await b;for(let i=0;i<c;i++)h(i)}',
+      'async function f(a){let b=g(a),c,i;h(b);c=await b;for(i=0;i<c;i++)h(i)}',
+    ],
+    [
+      'are without a value again in every round',
+      'async function f(a){let b=a;for(;b--;){let c;if(await b)c=a;h(c)}}',
+      'async function f(a){let b=a,c;for(;b--;){c=void 0;if(await b)c=a;h(c)}}',
+    ],
+    [
+      'stay where they are once caught',
+      'async function f(a){let b=g(a);h(b);let c=b;h(()=>c)}',
+      'async function f(a){let b=g(a);h(b);let c=b;h(()=>c)}',
+    ],
+    [
+      'stay where nothing is declared outside',
+      'async function f(a){if(a){let b=g(a);h(b)}}',
+      'async function f(a){if(a){let b=g(a);h(b)}}',
+    ],
+  ])('%s', async (_, source, expected) => {
+    expect(await gatherAsyncLocals(source, eager)).toBe(expected);
+  });
+});
+
+describe('comparisons', () => {
+  it('need no third sign between numbers', () => {
+    expect(looseWhereNumbers('var a,b=1;f=c=>{a=+c;b=c-1;b++;return 4===a||b!==-2}')).toBe(
+      'var a,b=1;f=c=>{a=+c;b=c-1;b++;return 4==a||b!=-2}',
+    );
+  });
+
+  it.each([
+    ['of a parameter', 'f=a=>4===a'],
+    ['of a variable that once has something else', 'var a;f=c=>{a=+c;return 4===a};g=c=>{a=c}'],
+    ['of a variable that may have a text', 'var a=1;f=c=>{a+=c;return 4===a}'],
+    ['of a property', 'var a=1;f=c=>4===c.a'],
+    ['with a text', 'var a=1;f=c=>"4"===a'],
+    ['with undefined', 'var a=1;f=c=>void 0===a'],
+    ['of a variable within', 'f=c=>{let a=+c;return 4===a}'],
+  ])('keep it: %s', (_, source) => {
+    expect(looseWhereNumbers(source)).toBe(source);
+  });
+});
+
+describe('the top of a script', () => {
+  it('has imports, then variables, then functions', () => {
+    expect(gathered('var a=1;const b=2;async function f(){}var c;import d from"x";function g(){}')).toBe(
+      'import d from"x";var a=1,b=2,c;async function f(){}function g(){}',
+    );
+  });
+
+  it('stays as it is where it does more', () => {
+    expect(gathered('const a=1;g();var b=2;')).toBe('const a=1;g();var b=2;');
   });
 });
 

@@ -1,4 +1,6 @@
 import { minify, type CompressOptions } from 'terser';
+import { gatherAsyncLocals } from './async-locals.js';
+import { looseWhereNumbers } from './equality.js';
 import { gathered } from './gather.js';
 import { inlineCalls } from './inline.js';
 import { localsToParameters, uniqueNames } from './locals.js';
@@ -38,7 +40,11 @@ export async function shrink(compressed: string): Promise<string> {
 /** The same script in fewer statements and more expressions. */
 async function expressed(source: string): Promise<string> {
   const moved = await tidied(await localsToParameters(uniqueNames(throwsToCalls(source)), measured));
-  return tidied(await inlineCalls(uniqueNames(await tidied(switchesToConditionals(moved))), measured));
+  const inlined = await inlineCalls(
+    looseWhereNumbers(uniqueNames(await tidied(switchesToConditionals(moved)))),
+    measured,
+  );
+  return tidied(await gatherAsyncLocals(inlined, measured));
 }
 
 /** The same script, without a character that it can do without. */
@@ -94,7 +100,12 @@ async function measured(functionText: string): Promise<number> {
   });
   const known = sizes.get(numbered);
   if (known !== undefined) return known;
-  const { code = '' } = await minify(`x=${numbered}`, { ecma: 2017, module: false, compress, mangle: true });
+  const { code = '' } = await minify(`x=${numbered}`, {
+    ecma: 2017,
+    module: false,
+    compress: { ...compress, passes: 1 },
+    mangle: true,
+  });
   const size = code.replace(/\bvoid 0\b/g, '_').length;
   sizes.set(numbered, size);
   return size;
