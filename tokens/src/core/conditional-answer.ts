@@ -1,4 +1,4 @@
-import { has, isBytes, isList, isNumber, isText, toBase64 } from './basics.js';
+import { has, isBytes, isList, isText, toBase64 } from './basics.js';
 import { isMap, type CborMap, type CborValue } from './cbor.js';
 import { keyIdText } from './cose.js';
 import { queryWithoutToken } from './evaluate.js';
@@ -50,28 +50,26 @@ export async function conditionalAnswer(
   const named = (entry[1] || {}) as CborMap;
   const kid = entry[2] && (jwt ? (entry[2] as string) : keyIdText(entry[2] as Buffer));
   const json = kid && (await lookUp(host, 'k:' + kid));
+  const textOf = (part: CborValue): string => {
+    if (isText(part)) return part;
+    if (isMap(part)) {
+      if (!json) return '';
+      const record = parseKeyRecord(json);
+      const changes: Changes = {};
+      // A null issuer and time of issue are filled in by whoever signs.
+      if (part[jwt ? 'iss' : 1] === null) changes['iss'] = policy.issuer || (record.iss || [''])[0];
+      if (part[jwt ? 'iat' : 6] === null) changes['iat'] = Math.floor(attempt.now);
+      return mintToken(part, token, changes, kid as string, record, host);
+    }
+    if (part === 2) return toBase64(fromHex(cborHead(128, rejected.length) + rejected.map(cborItem).join('')));
+    if (part !== 0 && part !== 1) return '';
+    const query = part ? queryWithoutToken(request, policy) : request.rawQueryString();
+    return toBase64(
+      Buffer.from('https://' + headerText(request, 'host') + (part ? request.uri : original) + (query && '?' + query)),
+    );
+  };
   Object.keys(named).forEach((name) => {
-    headers[jwt ? name : name.slice(1)] = listOf(named[name])
-      .map((part) => {
-        if (isMap(part)) {
-          if (!json) return '';
-          const record = parseKeyRecord(json);
-          const changes: Changes = {};
-          // A null issuer and time of issue are filled in by whoever signs.
-          if (part[jwt ? 'iss' : 1] === null) changes['iss'] = policy.issuer || (record.iss || [''])[0];
-          if (part[jwt ? 'iat' : 6] === null) changes['iat'] = Math.floor(attempt.now);
-          return mintToken(part, token, changes, kid as string, record, host);
-        }
-        if (part === 2) return toBase64(fromHex(cborHead(128, rejected.length) + rejected.map(cborItem).join('')));
-        if (part !== 0 && part !== 1) return isText(part) ? part : '';
-        const query = part ? queryWithoutToken(request, policy) : request.rawQueryString();
-        return toBase64(
-          Buffer.from(
-            'https://' + headerText(request, 'host') + (part ? request.uri : original) + (query && '?' + query),
-          ),
-        );
-      })
-      .join('');
+    headers[jwt ? name : name.slice(1)] = listOf(named[name]).map(textOf).join('');
   });
   return { status: entry[0] as number, headers: headers };
 }
@@ -88,16 +86,16 @@ export const isConditionalAnswer = (map: CborMap, jwt: boolean): boolean =>
     const named = (entry[1] || {}) as CborMap;
     return (
       isList(entry) &&
-      isNumber(status) &&
+      // A whole number and nothing that can be read as one.
+      (status | 0) === status &&
       status > 199 &&
       status < 600 &&
-      status % 1 === 0 &&
       isMap(named) &&
       Object.keys(named).every(
         (name) =>
           (jwt || name[0] === '$') &&
           name.search(NO_NAME) < 0 &&
-          listOf(named[name]).every((part) => !isText(part) || part.search(NO_VALUE) < 0),
+          listOf(named[name]).filter(isText).join('').search(NO_VALUE) < 0,
       ) &&
       (!entry[2] || (jwt ? isText : isBytes)(entry[2]))
     );
