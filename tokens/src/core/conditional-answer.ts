@@ -50,26 +50,29 @@ export async function conditionalAnswer(
   const named = (entry[1] || {}) as CborMap;
   const kid = entry[2] && (jwt ? (entry[2] as string) : keyIdText(entry[2] as Buffer));
   const json = kid && (await lookUp(host, 'k:' + kid));
-  const textOf = (part: CborValue): string => {
-    if (isText(part)) return part;
-    if (isMap(part)) {
-      if (!json) return '';
-      const record = parseKeyRecord(json);
-      const changes: Changes = {};
-      // A null issuer and time of issue are filled in by whoever signs.
-      if (part[jwt ? 'iss' : 1] === null) changes['iss'] = policy.issuer || (record.iss || [''])[0];
-      if (part[jwt ? 'iat' : 6] === null) changes['iat'] = Math.floor(attempt.now);
-      return mintToken(part, token, changes, kid as string, record, host);
-    }
-    if (part === 2) return toBase64(fromHex(cborHead(128, rejected.length) + rejected.map(cborItem).join('')));
-    if (part !== 0 && part !== 1) return '';
-    const query = part ? queryWithoutToken(request, policy) : request.rawQueryString();
-    return toBase64(
-      Buffer.from('https://' + headerText(request, 'host') + (part ? request.uri : original) + (query && '?' + query)),
-    );
-  };
   Object.keys(named).forEach((name) => {
-    headers[jwt ? name : name.slice(1)] = listOf(named[name]).map(textOf).join('');
+    headers[jwt ? name : name.slice(1)] = listOf(named[name])
+      .map((part) => {
+        if (isText(part)) return part;
+        if (isMap(part)) {
+          if (!json) return '';
+          const record = parseKeyRecord(json);
+          const changes: Changes = {};
+          // A null issuer and time of issue are filled in by whoever signs.
+          if (part[jwt ? 'iss' : 1] === null) changes['iss'] = policy.issuer || (record.iss || [''])[0];
+          if (part[jwt ? 'iat' : 6] === null) changes['iat'] = Math.floor(attempt.now);
+          return mintToken(part, token, changes, kid as string, record, host);
+        }
+        if (part === 2) return toBase64(fromHex(cborHead(128, rejected.length) + rejected.map(cborItem).join('')));
+        if (part !== 0 && part !== 1) return '';
+        const query = part ? queryWithoutToken(request, policy) : request.rawQueryString();
+        return toBase64(
+          Buffer.from(
+            'https://' + headerText(request, 'host') + (part ? request.uri : original) + (query && '?' + query),
+          ),
+        );
+      })
+      .join('');
   });
   return { status: entry[0] as number, headers: headers };
 }

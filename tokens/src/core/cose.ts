@@ -1,5 +1,5 @@
 import { fromBase64, isBytes, must, toBase64 } from './basics.js';
-import { at, isMap, openCbor, readCbor, readMap, type CborMap, type CborValue } from './cbor.js';
+import { at, isMap, openCbor, readCbor, readMap, type CborMap } from './cbor.js';
 import type { Algorithm, ParsedToken } from './token.js';
 
 /** COSE algorithm numbers (RFC 9053 2.1, 2.2; RFC 8230 2) by name. */

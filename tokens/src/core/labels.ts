@@ -31,9 +31,9 @@ export const SESSION_END = -65538;
 
 /** JWT names of the claims that the build decides on: 1 to 8, 308 to 323, 282, then our own. */
 const NAMES: readonly string[] = FEATURES.rare
-  ? 'iss sub aud exp nbf iat jti cnf catreplay catpor catv catnip catu catm catalpn cath catgeoiso3166 catgeocoord catgeoalt cattpk catifdata catdpop catif catr geohash sid sxp'.split(
-      ' ',
-    )
+  ? 'iss sub aud exp nbf iat jti cnf -replay -por -v -nip -u -m -alpn -h -geoiso3166 -geocoord -geoalt -tpk -ifdata -dpop -if -r geohash sid sxp'
+      .replace(/-/g, 'cat')
+      .split(' ')
   : [];
 
 /** The same by name, for builds that know few of them and have room for what is quicker. */
