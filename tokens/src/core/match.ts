@@ -1,5 +1,6 @@
-import { isBytes, isList, isText, must, toBase64 } from './basics.js';
-import { keysOf, type CborMap, type CborValue } from './cbor.js';
+import { isText, must, toBase64 } from './basics.js';
+import type { CborMap, CborValue } from './cbor.js';
+import { bytesText, facts, jwt, none, someKey, text } from './claim-values.js';
 import { MAX_REGEX_COST, MAX_REGEX_LENGTH, MAX_REGEX_TEXT } from './limits.js';
 
 /**
@@ -22,46 +23,37 @@ const CLASSES: Record<string, string> = {
 
 /**
  * What a pattern may cost: never fewer than the ways through its alternatives and optional parts, times 8 for each
- * repeat and for a start that is not anchored. Each stretch between opening brackets has one way more than it has bars:
- * nesting adds where this multiplies.
+ * repeat and for a start that is not anchored; all that 16 times, since what is counted are the pieces between.
+ * Each stretch between opening brackets has one way more than it has bars: nesting adds where this multiplies.
  */
 const costOf = (pattern: string): number =>
   pattern
     .split('(')
     .reduce(
-      (cost, part) =>
-        cost * part.split('|').length * 2 ** (part.split('?').length - 1) * 8 ** (part.split(/[*+{]/).length - 1),
-      pattern[0] === '^' ? 1 : 8,
+      (cost, part) => cost * part.split('|').length,
+      8 ** pattern.split(/[*+{]|^[^^]/).length * 2 ** pattern.split('?').length,
     );
 
-/** Whether the groups that a pattern finds in `text` are those that `expected` gives behind the pattern. */
-const matchesPattern = (expected: CborValue[], text: string): boolean => {
-  must(isList(expected) && expected.length && expected.every((entry, i) => isText(entry) || (i && entry === null)));
+/** Whether the groups that a pattern finds in `subject` are those that `expected` gives behind the pattern. */
+export const matchesPattern = (expected: readonly CborValue[], subject: string): boolean => {
   const pattern = expected[0] as string;
-  if (!EXTENDED.test(pattern) || pattern.length > MAX_REGEX_LENGTH || costOf(pattern) > MAX_REGEX_COST)
+  if (!EXTENDED.test(pattern) || pattern[MAX_REGEX_LENGTH] || costOf(pattern) > 16 * MAX_REGEX_COST)
     throw 'unsupported_claim';
   const found =
-    text.length <= MAX_REGEX_TEXT &&
+    !subject[MAX_REGEX_TEXT] &&
     new RegExp(
       pattern
         // `]` right at the start of a bracket expression stands for itself.
         .replace(/\[(\^?)\]/g, '[$1\\]')
         .replace(/\[:(\w+):\]/g, (_, name: string) => {
-          must(isText(CLASSES[name]));
+          text(CLASSES[name]);
           return CLASSES[name] as string;
         }),
-    ).exec(text);
-  return (
-    !!found &&
-    expected.length <= found.length &&
-    expected.every((entry, i) => !i || entry === null || entry === found[i])
-  );
-};
-
-/** A byte string in base64url text; a JWT has it in that form already. Throws when it is of the other kind. */
-export const bytesText = (value: CborValue, jwt: boolean): string => {
-  must((jwt ? isText : isBytes)(value));
-  return jwt ? (value as string) : toBase64(value as Buffer);
+    ).exec(subject);
+  return none(expected, (entry: CborValue, i) => {
+    must(isText(entry) || entry === null);
+    return !found || !(i in found) || (i && entry !== null && entry !== found[i]);
+  });
 };
 
 /** JWT names of match types, in the order of the standard's numbers, which begin at -2; those that the build knows. */
@@ -69,34 +61,29 @@ const MATCHES = FEATURES.catuHash
   ? ['sha512-256', 'sha256', 'exact', 'prefix', 'suffix', 'contains', 'regex']
   : ['exact', 'prefix', 'suffix', 'contains', 'regex'];
 /** The string methods that match types 1 to 3 are. */
-const METHODS = ['-', 'startsWith', 'endsWith', 'includes'] as const;
+const METHODS = ['', 'startsWith', 'endsWith', 'includes'];
 
 /**
- * Whether `text` satisfies every match of a match map (CTA-5007-B 4.6.10). Every match is looked at, so that a
- * malformed one is found whatever the others say. Throws when one is malformed, or `'unsupported_claim'`.
- *
- * @param digest SHA-256 of a text, 32 bytes.
+ * Whether some match of some entry of a map (CTA-5007-B 4.6.10) does not hold for the text that the entry's key stands
+ * for; that is undefined where there is none. Throws when a match is malformed, or `'unsupported_claim'`.
  */
-export const matchesAll = (
-  matches: CborValue,
-  text: string,
-  digest: (text: string) => Buffer,
-  jwt: boolean,
-): boolean => {
-  let all = true;
-  keysOf(matches).forEach((type) => {
-    const operand = (matches as CborMap)[type] as string;
-    const match = jwt ? MATCHES.indexOf(type) - (FEATURES.catuHash ? 2 : 0) : +type;
-    const method = METHODS[match] as 'includes';
-    if (FEATURES.catuHash && match === -2) throw 'unsupported_claim';
-    if (
-      FEATURES.catuRegex && match === 4
-        ? !matchesPattern(operand as unknown as CborValue[], text)
-        : FEATURES.catuHash && match === -1
-          ? bytesText(operand, jwt) !== toBase64(digest(text))
-          : (must(isText(operand) && method), match ? !text[method](operand) : text !== operand)
-    )
-      all = false;
+export const anyFails = (map: CborMap, subject: (key: string) => string | undefined): boolean =>
+  someKey(map, (key) => {
+    const matches = map[key] as CborMap;
+    const value = subject(key);
+    // Matches are read even where there is nothing to hold them against.
+    const given = value || '';
+    return (
+      someKey(matches, (type) => {
+        const operand = matches[type] as string;
+        const match = jwt ? MATCHES.indexOf(type) - (FEATURES.catuHash ? 2 : 0) : +type;
+        if (FEATURES.catuHash && match === -2) throw 'unsupported_claim';
+        if (FEATURES.catuRegex && match === 4) return !matchesPattern(operand as unknown as CborValue[], given);
+        if (FEATURES.catuHash && match === -1) return bytesText(operand) !== toBase64(facts.host.digest(given));
+        text(operand);
+        // A number that is no match type's is no method, which throws.
+        return match ? !given[METHODS[match] as 'includes'](operand) : given !== operand;
+      }) ||
+      (FEATURES.cath && value === undefined)
+    );
   });
-  return all;
-};
