@@ -29,10 +29,6 @@ const answer = (status: number, headers: Headers, request: EventRequest, body?: 
 export const preflight = (request: EventRequest): EventResponse | false =>
   FEATURES.cors && request.method === 'OPTIONS' && answer(204, Object.assign({}, settings.preflight), request);
 
-/** A redirect that nobody keeps. */
-export const redirect = (status: number, location: string, request: EventRequest): EventResponse =>
-  answer(status, { location: line(location) }, request);
-
 /** The answer to a refused request. */
 export const refusal = (
   reason: string,

@@ -1,7 +1,7 @@
 import { toBase64 } from '@portcullis/tokens/core/basics';
 import { lookUp, parseKeyRecord, parseToken, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import type { FoundToken, Place } from '@portcullis/tokens/core/placement';
-import { headerText } from '@portcullis/tokens/core/request';
+import { headerText, type EventRequest } from '@portcullis/tokens/core/request';
 import { isBelow } from '@portcullis/tokens/core/uri';
 import { policy } from 'portcullis:settings';
 import type { ViewerEvent } from './event.js';
@@ -13,29 +13,42 @@ import { host } from './host.js';
  */
 export const HANDOVER = 'x-portcullis-handover';
 
+/** A token and the URL it came with, as viewer-request found them. */
+export interface Handover {
+  readonly found: FoundToken;
+  /** Path and query as the viewer sent them, for a redirect to the same with another token. */
+  readonly url: string;
+}
+
+/** What the viewer asked for. */
+export const urlOf = (uri: string, request: EventRequest): string => {
+  const query = request.rawQueryString();
+  return uri + (query && '?' + query);
+};
+
 /**
- * Place, header name and text of a token, with a MAC that binds them to this one request: its id is the same on both
- * events, and no viewer knows it beforehand.
+ * Place, header name and text of a token and its URL, with a MAC that binds them to this one request: its id is the same
+ * on both events, and no viewer knows it beforehand.
  */
-export const sealed = (found: FoundToken, record: KeyRecord, event: ViewerEvent): string => {
-  const text = found.place + ' ' + (found.name || '') + ' ' + found.text;
+export const sealed = (handover: Handover, record: KeyRecord, event: ViewerEvent): string => {
+  const found = handover.found;
+  const text = [found.place, found.name, found.text, handover.url].join(' ');
   return text + ' ' + toBase64(host.mac(record.secret as Buffer, ['handover ' + event.context.requestId + text]));
 };
 
-/** The token that viewer-request handed over; undefined where there is none or the seal is not ours. */
-export async function takeHandover(event: ViewerEvent): Promise<FoundToken | undefined> {
+/** What viewer-request handed over; undefined where there is nothing or the seal is not ours. */
+export async function takeHandover(event: ViewerEvent): Promise<Handover | undefined> {
   const header = headerText(event.request, HANDOVER);
   if (!header) return undefined;
   const parts = header.split(' ');
-  const found: FoundToken = {
-    place: +(parts[0] as string) as Place,
-    name: parts[1] as string,
-    text: parts[2] as string,
+  const handover: Handover = {
+    found: { place: +(parts[0] as string) as Place, name: parts[1] as string, text: parts[2] as string },
+    url: parts[3] as string,
   };
-  const json = await lookUp(host, 'k:' + parseToken(found.text).kid);
+  const json = await lookUp(host, 'k:' + parseToken(handover.found.text).kid);
   // Compared by their hashes: how long that takes tells nothing of the seal.
-  return json && host.digest(header).equals(host.digest(sealed(found, parseKeyRecord(json), event)))
-    ? found
+  return json && host.digest(header).equals(host.digest(sealed(handover, parseKeyRecord(json), event)))
+    ? handover
     : undefined;
 }
 

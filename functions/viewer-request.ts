@@ -1,14 +1,13 @@
 import { decide, type KeyRecord } from '@portcullis/tokens/core/gate';
+import { CATR } from '@portcullis/tokens/core/labels';
 import type { FoundToken } from '@portcullis/tokens/core/placement';
-import { dueRenewal } from '@portcullis/tokens/core/renewal';
 import type { EventRequest } from '@portcullis/tokens/core/request';
 import { after, before, policy } from 'portcullis:settings';
-import { preflight, redirect, refusal } from './answer.js';
+import { preflight, refusal } from './answer.js';
 import type { EventResponse, ViewerEvent } from './event.js';
-import { HANDOVER, sealed, sealedStart, START } from './handover.js';
+import { HANDOVER, sealed, sealedStart, START, urlOf } from './handover.js';
 import { host } from './host.js';
 import { logVerdict } from './log.js';
-import { renewVerdict } from './renew-verdict.js';
 
 /** CloudFront viewer-request: forwards the request without its token, or answers it. */
 export async function handler(event: ViewerEvent): Promise<EventRequest | EventResponse> {
@@ -32,24 +31,15 @@ export async function handler(event: ViewerEvent): Promise<EventRequest | EventR
       if (!FEATURES.blackout || !verdict.slate) return refusal(verdict.reason, request, id, verdict.answer);
       request.uri = verdict.slate;
     }
-    if (FEATURES.catr) {
-      const renewal = dueRenewal(verdict);
-      if (renewal) {
-        const found = verdict.found as FoundToken;
-        if (renewal.by < 3) request.headers[HANDOVER] = { value: sealed(found, verdict.record as KeyRecord, event) };
-        // A redirect is for requests that can be made again.
-        else if (/^(GET|HEAD)$/.test(request.method)) {
-          const query = request.rawQueryString();
-          const token = await renewVerdict(verdict, renewal, id);
-          const status = renewal.rules[7] as number;
-          return redirect(
-            status > 299 && status < 400 ? status : 307,
-            (original + (query && '?' + query)).replace(found.text, token),
-            request,
-          );
-        }
-      }
-    }
+    // Only what was checked is renewed; viewer-response sees to that.
+    if (FEATURES.catr && verdict.genuine && verdict.genuine[CATR])
+      request.headers[HANDOVER] = {
+        value: sealed(
+          { found: verdict.found as FoundToken, url: urlOf(original, request) },
+          verdict.record as KeyRecord,
+          event,
+        ),
+      };
     if (FEATURES.startPath && start) {
       const header = await sealedStart(verdict, event);
       request.headers[START] = { value: header };

@@ -6,8 +6,7 @@ import { build, type Plugin } from 'esbuild';
 import { minify } from 'terser';
 import type { FunctionBuild } from '../../functions/config.js';
 import { featureDefines, type Features } from './features.js';
-import { nameRepeated } from './shorten.js';
-import { unshadow } from './unshadow.js';
+import { shrink } from './shrink.js';
 
 /** What CloudFront accepts for one function, in bytes; not adjustable (CloudFront quotas). */
 export const FUNCTION_BYTES = 10_240;
@@ -17,7 +16,7 @@ export type FunctionName = (typeof functionNames)[number];
 
 /** Our own property names, shortened in the compiled file. None is a name of the platform, of JSON, or of a record. */
 const PRIVATE_PROPERTIES =
-  /^(tagged|algorithm|claims|signed|signature|payload|found|record|secret|rejections|unknown|allowance|answer|slate_|allowedClients|blackoutMode|renewalKid|audiences|requiredClaims|exactNetworks|allowUnknown|ignoreUncompiled|refuseReplay|address|tlsKey|proofKey|reasonHeader|retryAfter|sample|place|keep|before|by|parameters|allowNone|verify|mac|read|missing|isJwt|http|cleanPath|reason|label|token|text|host|genuine)$/;
+  /^(tagged|algorithm|claims|signed|signature|payload|found|record|secret|rejections|unknown|allowance|answer|slate_|allowedClients|blackoutMode|renewalKid|audiences|requiredClaims|exactNetworks|allowUnknown|ignoreUncompiled|refuseReplay|address|tlsKey|proofKey|reasonHeader|retryAfter|sample|place|keep|before|by|parameters|allowNone|verify|mac|read|missing|isJwt|http|cleanPath|reason|label|token|text|host|genuine|rules)$/;
 
 function settingsPlugin(source: string, directory: string): Plugin {
   return {
@@ -142,7 +141,9 @@ export async function compileFunction(name: FunctionName, given: FunctionBuild, 
   const bundled = (result.outputFiles[0]?.text ?? '')
     // "async arguments and closures are not supported" (CloudFront Functions, "Use async and await"): an async function
     // that the minifier put into its only caller would be one.
-    .replace(/\bawait (?=[\w$]+\()/g, 'await /*@__NOINLINE__*/');
+    .replace(/\bawait (?=[\w$]+\()/g, 'await /*@__NOINLINE__*/')
+    // A constant that nothing uses; the bundler loses what the source says of it.
+    .replace(/\bfromBase64\((?=")/g, '/*@__PURE__*/ fromBase64(');
   const exported = `const runtimeCrypto = require('crypto');\n${bundled}`.replace(
     /export\s*\{\s*handler\s*\};?\s*$/,
     '',
@@ -163,14 +164,7 @@ export async function compileFunction(name: FunctionName, given: FunctionBuild, 
     mangle: false,
     format: { comments: false, ascii_only: true },
   });
-  const small = await minify(nameRepeated(compressed.code ?? ''), {
-    ecma: 2017,
-    module: false,
-    compress: false,
-    mangle: { toplevel: true, reserved: ['handler'] },
-    format: { comments: false, ascii_only: true },
-  });
-  return `${unshadow(small.code ?? '')}\n`;
+  return `${await shrink(compressed.code ?? '')}\n`;
 }
 
 export interface BuiltFunction {

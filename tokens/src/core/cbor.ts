@@ -1,4 +1,4 @@
-import { has, isBytes, isList, isNumber, isText, must } from './basics.js';
+import { has, isBytes, isList, isText, must } from './basics.js';
 import { CATNIP } from './labels.js';
 import { MAX_DEPTH, MAX_ITEMS } from './limits.js';
 
@@ -24,41 +24,36 @@ let bytes: Buffer;
 /** The offset of the next item; beyond the end when reading ran over it. */
 export let at: number;
 let count: number;
-let networks: boolean;
+/** Called behind each entry of the outermost map, with its label and the offset where it starts. */
+let visit: ((label: CborValue, start: number) => void) | undefined;
 
 /** Starts reading `input` at `offset`. */
-export const openCbor = (input: Buffer, offset: number): void => {
+export const openCbor = (input: Buffer, offset: number, visitor?: typeof visit): void => {
   bytes = input;
   at = offset;
   count = 0;
-  // Whoever reads the items of a claim set by themselves may meet tags in any.
-  networks = true;
+  if (FEATURES.mint) visit = visitor;
 };
 
 /**
- * A float: fractional or beyond 64 bits, since other integers, NaN and -0.0 are not written as floats, and in its shortest
- * form (4.5). No claim takes infinities for numbers.
- * Builds without `rare` read 64 bits, as moments need, and take shorter ones for NaN: no claim of theirs can be one.
+ * The float that was just read as an unsigned integer: fractional or beyond 64 bits, since other integers, NaN and -0.0 are
+ * not written as floats, and in its shortest form (4.5). No claim takes infinities for numbers.
  */
-const readFloat = (size: number): number => {
-  at += size;
-  const start = at - size;
-  const half = bytes.readUInt16BE(start);
+const floatOf = (size: number, bits: number): number => {
   const value =
     size > 4
-      ? bytes.readDoubleBE(start)
+      ? bytes.readDoubleBE(at - 8)
       : size > 2
-        ? bytes.readFloatBE(start)
-        : 2 ** (((half >> 10) & 31 || 1) - 25) * ((half & 31744 && 1024) + (half & 1023)) * (half > 32767 ? -1 : 1);
+        ? bytes.readFloatBE(at - 4)
+        : 2 ** (((bits >> 10) & 31 || 1) - 25) * ((bits & 31744 && 1024) + (bits & 1023)) * (bits > 32767 ? -1 : 1);
   must(
     // Of one byte are simple values; longer ones are reserved, or end what has no length.
     size > 1 &&
-      size < 9 &&
       (value % 1 || Math.abs(value) >= 2 ** 64) &&
       (size > 4
         ? Math.fround(value) !== value
-        : // Thirteen low bits of zero in the range of 16-bit floats: would fit one (RFC 8949 4.2.1).
-          size < 3 || bytes.readUInt16BE(start + 2) & 8191 || Math.abs(value) < 2 ** -14 || Math.abs(value) > 65504),
+        : // Fits 16 bits: thirteen low bits of zero, no finer than the smallest, no bigger than the biggest (RFC 8949 4.2.1).
+          size < 3 || bits & 8191 || (value * 2 ** 24) % 1 || !(value % 1)),
   );
   return value;
 };
@@ -67,54 +62,63 @@ const readFloat = (size: number): number => {
  * Reads one data item in deterministic encoding (RFC 8949 4.2.1, map order excepted: CTA-5007-B 4.5).
  * Throws when it is none. Whoever calls this must hold `at` against the end of the bytes: reading over the end gives
  * `undefined`, which is no item, or a string that is too short.
+ *
+ * @param depth How many arrays and maps are around it; a quarter more within `catnip`, where tags may stand.
  */
 export const readCbor = (depth: number): CborValue => {
   const start = at;
   const initial = bytes[at++] as number;
   let argument = initial & 31;
   if (argument > 23) {
-    const size = 1 << (argument - 24);
-    if (initial > 223)
-      return FEATURES.rare ? readFloat(size) : ((at += size), size === 8 ? bytes.readDoubleBE(at - 8) : NaN);
+    // 1, 2, 4 or 8 bytes; 0 for what is reserved or has no length, which nothing takes.
+    const size = (1 << (argument - 24)) & 15;
     argument = 0;
     for (let left = size; left--;) argument = argument * 256 + (bytes[at++] as number);
-    if (!(argument >= (size > 1 ? 256 ** (size / 2) : 24)) || size > 8) throw 0;
+    if (initial > 223) {
+      if (FEATURES.rare) return floatOf(size, argument);
+      // Builds without `rare` read 64 bits, as moments need, and take shorter ones for NaN: no claim of theirs can be one.
+      must(size > 1);
+      return size > 4 ? bytes.readDoubleBE(at - 8) : NaN;
+    }
+    if (!(argument >= (size > 1 ? 256 ** (size / 2) : 24))) throw 0;
   }
   if (initial < 64) return initial < 32 ? argument : -1 - argument;
   if (initial < 96) return bytes.subarray(at, (at += argument));
   if (initial < 128) {
     const text = bytes.toString('utf8', at, (at += argument));
     // What is not UTF-8 is read as U+FFFD.
-    if (has(text, '\ufffd')) throw 0;
+    must(!has(text, '\ufffd'));
     return text;
   }
   if (initial < 192) {
     if ((count += argument) >= MAX_ITEMS || ++depth > MAX_DEPTH) throw 0;
-    if (initial < 160) {
-      const list: CborValue[] = [];
-      while (argument--) list.push(readCbor(depth));
-      return list;
-    }
-    const map: CborMap = {};
-    // Where it stands in its bytes: minting copies entries from there. Claim sets stand at 0, or within `catif`.
-    if (FEATURES.mint && depth > 4) map[''] = start;
-    while (argument--) {
-      // Most labels are small integers.
-      let label = ((bytes[at] as number) < 24 ? bytes[at++] : readCbor(depth)) as string | number;
-      if (isText(label)) label = '$' + label;
-      else if (!isNumber(label) && !(FEATURES.catif && isList(label))) throw 0;
-      if (label in map) throw 0;
+    const items = (initial < 160 ? [] : {}) as CborMap;
+    // Where a claim set within `catif` stands in its bytes: minting copies entries from there.
+    if (FEATURES.mint && depth > 4) items[''] = start;
+    for (let i = 0; i < argument; i++) {
+      const from = at;
+      let label = i as number | string | CborValue[];
+      if (initial > 159) {
+        // Most labels are small integers.
+        label = ((bytes[at] as number) < 24 ? bytes[at++] : readCbor(depth)) as typeof label;
+        if (
+          // Equal to its own number is a number alone.
+          !(label === +label || (isText(label) && (label = '$' + label)) || (FEATURES.catif && isList(label))) ||
+          (label as string) in items
+        )
+          throw 0;
+      }
       // Tags stand in `catnip` and nowhere else (CTA-5007-B 4.5).
-      if (FEATURES.catnip && depth < 2) networks = label === CATNIP;
-      map[label] = readCbor(depth);
+      items[label as string] = readCbor(FEATURES.catnip && label === CATNIP ? depth * 1.25 : depth);
+      if (FEATURES.mint && depth < 2 && visit) visit(label, from);
     }
-    return map;
+    return items;
   }
-  // Where no claim has a use for them, one will do for all three.
+  // False, true and null. No claim tells them apart.
   if (initial > 243 && initial < 247)
-    return FEATURES.rare ? ([false, true, null][initial - 244] as boolean | null) : null;
-  // Tags 52 and 54 (RFC 9164), which take a byte more, right in the list.
-  must(FEATURES.catnip && networks && depth === 2 && initial === 216 && (argument === 52 || argument === 54));
+    return FEATURES.anyEngine ? ([false, true, null][initial - 244] as boolean | null) : null;
+  // Tags 52 and 54 (RFC 9164), right in the list, whose depth no other has.
+  must(FEATURES.catnip && depth === 2.25 && Math.abs(argument - 53) === 1);
   return { tag: argument, tagged: readCbor(depth + 1) };
 };
 

@@ -1,4 +1,4 @@
-import { has, isBytes, isList, isNumber, isText, toBase64 } from './basics.js';
+import { has, isBytes, isList, isText, toBase64 } from './basics.js';
 import { isMap, type CborMap, type CborValue } from './cbor.js';
 import { keyIdText } from './cose.js';
 import { queryWithoutToken } from './evaluate.js';
@@ -53,6 +53,7 @@ export async function conditionalAnswer(
   Object.keys(named).forEach((name) => {
     headers[jwt ? name : name.slice(1)] = listOf(named[name])
       .map((part) => {
+        if (isText(part)) return part;
         if (isMap(part)) {
           if (!json) return '';
           const record = parseKeyRecord(json);
@@ -63,7 +64,7 @@ export async function conditionalAnswer(
           return mintToken(part, token, changes, kid as string, record, host);
         }
         if (part === 2) return toBase64(fromHex(cborHead(128, rejected.length) + rejected.map(cborItem).join('')));
-        if (part !== 0 && part !== 1) return isText(part) ? part : '';
+        if (part !== 0 && part !== 1) return '';
         const query = part ? queryWithoutToken(request, policy) : request.rawQueryString();
         return toBase64(
           Buffer.from(
@@ -88,16 +89,16 @@ export const isConditionalAnswer = (map: CborMap, jwt: boolean): boolean =>
     const named = (entry[1] || {}) as CborMap;
     return (
       isList(entry) &&
-      isNumber(status) &&
+      // A whole number and nothing that can be read as one.
+      (status | 0) === status &&
       status > 199 &&
       status < 600 &&
-      status % 1 === 0 &&
       isMap(named) &&
       Object.keys(named).every(
         (name) =>
           (jwt || name[0] === '$') &&
           name.search(NO_NAME) < 0 &&
-          listOf(named[name]).every((part) => !isText(part) || part.search(NO_VALUE) < 0),
+          listOf(named[name]).filter(isText).join('').search(NO_VALUE) < 0,
       ) &&
       (!entry[2] || (jwt ? isText : isBytes)(entry[2]))
     );

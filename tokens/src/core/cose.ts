@@ -1,5 +1,5 @@
 import { fromBase64, isBytes, must, toBase64 } from './basics.js';
-import { at, isMap, openCbor, readCbor, readMap, type CborMap, type CborValue } from './cbor.js';
+import { at, isMap, openCbor, readCbor, readMap, type CborMap } from './cbor.js';
 import type { Algorithm, ParsedToken } from './token.js';
 
 /** COSE algorithm numbers (RFC 9053 2.1, 2.2; RFC 8230 2) by name. */
@@ -13,11 +13,12 @@ const ALGORITHMS: Record<number, Algorithm> = {
 
 const MAC_CONTEXT = /* @__PURE__ */ fromBase64('hGRNQUMw');
 const SIGNATURE_CONTEXT = /* @__PURE__ */ fromBase64('hGpTaWduYXR1cmUx');
-/** An empty byte string. */
-const NONE = /* @__PURE__ */ fromBase64('QA');
+/** An empty byte string: 0x40. */
+const NONE = '@';
 
 /** A kid as it is looked up: printable ASCII as text, any other bytes as base64url (no key where `rare` is left out). */
 export const keyIdText = (kid: Buffer): string => {
+  must(isBytes(kid));
   const text = '' + (kid as unknown as string);
   return FEATURES.rare && text.search(/[^!-~]/) >= 0 ? toBase64(kid) : text;
 };
@@ -42,31 +43,28 @@ export const parseCat = (input: Buffer): ParsedToken => {
     (isMac || input[start] === 0xd2) &&
       input[start + 1] === 0x84 &&
       at === input.length &&
-      isBytes(protectedBytes) &&
-      isBytes(payload) &&
-      isBytes(signature) &&
+      [protectedBytes, payload, signature].every(isBytes) &&
       (!FEATURES.rare || isMap(outer)),
   );
   // What stands in the protected header counts; a label in both is left to that rule.
   const inner = protectedBytes.length ? readMap(protectedBytes) : outer;
-  const header = (label: number): CborValue => (label in inner ? inner : outer)[label];
-  const kid = header(4) as Buffer | undefined;
-  const number = header(1) as number | undefined;
+  const kid = (inner[4] || outer[4]) as Buffer | undefined;
+  const number = (inner[1] || outer[1]) as number | undefined;
   // `crit` (2) asks for what this recipient does not know (RFC 9052 3.1).
-  must(!header(2) && (!kid || isBytes(kid)));
-  // COSE_Mac0 is for HMAC and COSE_Sign1 for the others; a COSE_Sign1 may leave it to the key.
-  const algorithm = isMac
-    ? number === undefined || number === 5
-      ? 'HS256'
-      : 'none'
-    : FEATURES.publicKey && number !== 5
-      ? number === undefined
-        ? undefined
-        : ALGORITHMS[number] || 'none'
-      : 'none';
+  must(!(inner[2] || outer[2]));
   return {
     isJwt: false,
-    algorithm: algorithm,
+    // COSE_Mac0 is for HMAC and COSE_Sign1 for the others; a COSE_Sign1 may leave it to the key.
+    algorithm:
+      isMac && (number || 5) === 5
+        ? 'HS256'
+        : !FEATURES.publicKey
+          ? ''
+          : isMac || number === 5
+            ? 'none'
+            : number
+              ? ALGORITHMS[number] || 'none'
+              : undefined,
     kid: kid ? keyIdText(kid) : '',
     claims: readMap(payload),
     // MAC_structure or Sig_structure (RFC 9052 6.3, 4.4): both byte strings are taken with their heads, which are

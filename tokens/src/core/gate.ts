@@ -61,13 +61,6 @@ export interface GateHost extends EvaluationHost {
   readonly prove?: (attempt: Verdict) => Promise<string | undefined>;
 }
 
-export interface GatePolicy extends EvaluationPolicy, Placements {
-  /** The mode for requests whose key says none. */
-  readonly mode: Mode;
-  /** The part of a path that names its content, as the first group; for content revocations and blackouts. */
-  readonly contentId?: RegExp | undefined;
-}
-
 /** A client that may come without a token until a day: its user agent begins with or contains a text. */
 export interface AllowedClient {
   readonly prefix?: string | undefined;
@@ -138,19 +131,50 @@ export interface Verdict extends RequestFacts {
 const SCOPES = FEATURES.catpor ? 'tsuxcp' : FEATURES.revokeContent ? 'tsuxc' : FEATURES.revokeSubject ? 'tsux' : 'ts';
 
 /** Whether two MACs are equal; how long that takes depends on neither. */
-const sameMac = (a: Buffer, b: Buffer): boolean =>
-  !a.reduce((sum, byte, i) => sum | (byte ^ (b[i] as number)), a.length ^ 32);
+const sameMac = (a: Buffer, b: Buffer): boolean => {
+  let difference = a.length ^ 32;
+  for (let i = 32; i--;) difference |= (a[i] as number) ^ (b[i] as number);
+  return !difference;
+};
 
 /** Takes the text of a token (see `tokenText`) of bounded length apart. Throws when it is none. */
 export const parseToken = (text: string): ParsedToken => {
-  if (FEATURES.jwt && text[0] === 'e') return parseJwt(text);
+  if (FEATURES.jwt && (!FEATURES.cat || text[0] === 'e')) return parseJwt(text);
   if (!FEATURES.cat || text.length % 4 === 1 || has(text, '.')) throw 0;
   return parseCat(fromBase64(text));
 };
 
+/**
+ * A token taken apart; undefined where it is none, which the attempt then says. Nothing is thrown to an async function that
+ * has yet to wait: njs lets later turns of its loops lose their variables to the first one's after that.
+ */
+const takeApart = (attempt: Verdict, text: string | undefined): ParsedToken | undefined => {
+  try {
+    const token = parseToken(text as string);
+    must((!FEATURES.rare || isText(token.kid)) && token.kid.length <= MAX_KID_LENGTH);
+    return token;
+  } catch (_) {
+    if (!FEATURES.encrypted || text !== undefined) attempt.reason = 'malformed_token';
+  }
+  return undefined;
+};
+
+/** What was in a token that may be encrypted; undefined where it cannot be opened, which the attempt then says. */
+async function openEncrypted(attempt: Verdict, decrypt: GateHost['decrypt'] & object): Promise<string | undefined> {
+  const text = (attempt.found as FoundToken).text;
+  try {
+    const opened = await decrypt(text);
+    attempt.encrypted = !!opened;
+    return opened || text;
+  } catch (thrown) {
+    attempt.reason = isText(thrown) ? (thrown as Reason) : 'malformed_token';
+  }
+  return undefined;
+}
+
 /** An id as revocations and logs have it: a JWT's text as it stands, a CAT's bytes in base64url; undefined if there is none. */
 export const idText = (value: CborValue | undefined): string | undefined =>
-  isBytes(value) ? toBase64(value) : (value as string | undefined);
+  FEATURES.cat && isBytes(value) ? toBase64(value) : (value as string | undefined);
 
 /** A key record. Throws when it is not one, or its secret can be guessed: our own fault, not the viewer's. */
 export const parseKeyRecord = (json: string): KeyRecord => {
@@ -179,8 +203,8 @@ export async function lookUp(host: GateHost, key: string): Promise<string | unde
 
 /** The mode that a record asks for, if it does; `enforce` once that has run out, or where it is none we know. */
 export const recordedMode = (record: { mode?: Mode; until?: number }, now: number, policy: GatePolicy): Mode =>
-  has(['log', 'off'], record.mode) && (record.until === undefined || now < record.until)
-    ? (record.mode as Mode)
+  (record.mode === 'log' || record.mode === 'off') && (record.until === undefined || now < record.until)
+    ? record.mode
     : record.mode
       ? 'enforce'
       : policy.mode;
@@ -233,21 +257,17 @@ export async function decide(
     const content = match ? match[1] : undefined;
     let length = 0;
     let answer: ConditionalAnswer | undefined;
-    // njs: where something is thrown before an async function first waits, later turns of a loop lose their variables to
-    // the first one's at their first wait. A malformed token would be decided in the place of the good one behind it.
-    await 0;
-    for (let i = 0; i < found.length; i++) {
+    for (let i = 0; i < found.length && i <= MAX_TOKENS; i++) {
       const attempt = i ? undecided(path) : verdict;
+      attempt.found = found[i] as FoundToken;
+      let text: string | undefined = attempt.found.text;
+      length += text.length;
+      if (i === MAX_TOKENS || length > MAX_TOKEN_LENGTH) text = '';
+      if (FEATURES.encrypted && host.decrypt && text) text = await openEncrypted(attempt, host.decrypt);
+      const token = (attempt.token = takeApart(attempt, text));
+      if (!token) continue;
       try {
-        stage = 'malformed_token';
-        attempt.found = found[i] as FoundToken;
-        length += attempt.found.text.length;
-        must(i < MAX_TOKENS && length <= MAX_TOKEN_LENGTH);
-        const opened = FEATURES.encrypted && host.decrypt && (await host.decrypt(attempt.found.text));
-        if (FEATURES.encrypted) attempt.encrypted = !!opened;
-        const token = (attempt.token = parseToken(opened || attempt.found.text));
         const claims = token.claims;
-        must((!FEATURES.rare || isText(token.kid)) && token.kid.length <= MAX_KID_LENGTH);
         stage = 'store_error';
         let key = 'k:' + token.kid;
         let json: string | undefined;

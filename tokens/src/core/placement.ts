@@ -27,18 +27,13 @@ export interface Placements {
 }
 
 /** The standard's header, and the name that players really send. */
-export const TOKEN_HEADERS = ['cta-', ''].map((prefix) => prefix + 'common-access-token');
+export const TOKEN_HEADERS = ['cta-common-access-token', 'common-access-token'];
 
-/**
- * How a token begins: a JWT's `{"`, or the tags 17, 18, 61+17, 61+18 over an array of four whose first item is a byte
- * string. Encrypted ones are known by tag 61 alone. A path segment that begins otherwise is content, not a token.
- */
-const TOKEN_START = /^(eyJ|0[Yo]R|2D3)/;
+/** What no token holds: anything but base64url and the dots of a JWT. */
+const NO_TOKEN = /[^\w.-]/;
 
-/**
- * A token by itself. Padding is allowed (CTA-5007-B 4.3.1.1), and escaped in a query.
- */
-const TOKEN = FEATURES.cat ? /^([\w.-]+)(=|%3[dD]){0,2}$/ : /^([\w.-]+)$/;
+/** Padding is allowed (CTA-5007-B 4.3.1.1), and escaped in a query. */
+const PADDING = /^(=|%3d){1,2}$/i;
 
 /** Where a token was found, by the standard's number for renewing it the same way (CTA-5007-B 4.9.2). */
 export const COOKIE = 1;
@@ -57,7 +52,56 @@ export interface FoundToken {
 }
 
 /** The token in what stands in its place; `''` where that cannot be one. */
-export const tokenText = (value: string): string => (TOKEN.exec(value) || ['', ''])[1] as string;
+export const tokenText = (value: string): string => {
+  const end = value.search(NO_TOKEN);
+  return end < 0 ? value : FEATURES.cat && !value.slice(end).search(PADDING) ? value.slice(0, end) : '';
+};
+
+// What is found in one request: synchronous from end to end.
+let found: FoundToken[];
+
+const add = (value: string | undefined, place: Place, name?: string): void => {
+  if (value)
+    found.push(
+      // Only renewal asks where a token came from.
+      FEATURES.catr ? { text: tokenText(value), place: place, name: name } : ({ text: tokenText(value) } as FoundToken),
+    );
+};
+
+/** Adds the values under a name, or what a pattern finds in them, and takes them away. */
+const take = (from: Record<string, EventValue>, name: string, place: Place, pattern?: RegExp): void => {
+  const entry = from[name];
+  if (entry) {
+    (entry.multiValue || [entry]).forEach((one) =>
+      add(
+        (FEATURES.header || FEATURES.authorization) && pattern ? (pattern.exec(one.value) || [])[1] : one.value,
+        place,
+        place === HEADER ? name : undefined,
+      ),
+    );
+    delete from[name];
+  }
+};
+
+/**
+ * Takes a token segment behind `before`, if one is there. Behind a marker any segment is a token; elsewhere only what
+ * looks like one: a JWT's `{"`, or the tags 17, 18, 61+17, 61+18 over an array of four whose first item is a byte string.
+ * Encrypted ones are known by tag 61 alone. A segment that begins otherwise is content.
+ */
+const takeSegment = (request: EventRequest, before: string, keep: string): boolean => {
+  const uri = request.uri;
+  const start = before.length + 1;
+  const head = uri.slice(start, start + 3);
+  if (
+    !uri.startsWith(before + '/') ||
+    (before === keep && head !== 'eyJ' && head !== '0YR' && head !== '0oR' && head !== '2D3')
+  )
+    return false;
+  const end = (uri + '/').indexOf('/', start);
+  add(uri.slice(start, end), URI);
+  request.uri = keep + (uri.slice(end) || '/');
+  return true;
+};
 
 /**
  * Takes every token out of a request, which is changed, so that none reaches the origin whatever the verdict.
@@ -66,67 +110,29 @@ export const tokenText = (value: string): string => (TOKEN.exec(value) || ['', '
  *   else from left to right in the URI, then cookies, then Authorization.
  */
 export const takeTokens = (request: EventRequest, policy: Placements): FoundToken[] => {
-  const found: FoundToken[] = [];
-  const add = (value: string | undefined, name?: string, place?: Place): void => {
-    // Only renewal asks where a token came from.
-    if (value)
-      found.push(
-        FEATURES.catr
-          ? { text: tokenText(value), place: place as Place, name: name }
-          : ({ text: tokenText(value), name: name } as FoundToken),
-      );
-  };
-  /** Adds the values under a name, and takes them away. */
-  const take = (from: Record<string, EventValue>, name: string, header?: string, place?: Place): void => {
-    const entry = from[name];
-    if (entry) {
-      (entry.multiValue || [entry]).forEach((one) =>
-        add(
-          FEATURES.authorization && place === AUTHORIZATION
-            ? (/^(?:Bearer|DPoP) +(.*)/i.exec(one.value) || [])[1]
-            : // A structured field: a token or string, its parameters ignored (RFC 8941 3.3).
-              FEATURES.header && header
-              ? (/[^"; ]+/.exec(one.value) || [])[0]
-              : one.value,
-          header,
-          place,
-        ),
-      );
-      delete from[name];
-    }
-  };
-  /** Takes a token segment behind `before`, if one is there. */
-  const takeSegment = (before: string, keep: string): boolean => {
-    const uri = request.uri;
-    const start = before.length + 1;
-    // Behind a marker any segment is a token; elsewhere only what looks like one.
-    if (!uri.startsWith(before + '/') || (before === keep && uri.slice(start, start + 3).search(TOKEN_START)))
-      return false;
-    const end = (uri + '/').indexOf('/', start);
-    add(uri.slice(start, end), undefined, URI);
-    request.uri = keep + (uri.slice(end) || '/');
-    return true;
-  };
+  found = [];
+  if (FEATURES.header && policy.header)
+    // A structured field: a token or string, its parameters ignored (RFC 8941 3.3).
+    TOKEN_HEADERS.forEach((name) => take(request.headers, name, HEADER, /([^"; ]+)/));
+  const alone = found;
+  found = [];
   if (FEATURES.path && FEATURES.manyPaths)
-    (policy.path || []).some((placement) => takeSegment(placement.before, placement.keep));
-  if (FEATURES.path && !FEATURES.manyPaths) takeSegment(policy.pathBefore as string, policy.pathKeep as string);
+    (policy.path || []).some((placement) => takeSegment(request, placement.before, placement.keep));
+  if (FEATURES.path && !FEATURES.manyPaths)
+    takeSegment(request, policy.pathBefore as string, policy.pathKeep as string);
   if (FEATURES.pathParameter && policy.pathParameter)
     // Not by a replacement: njs 0.7.9 never comes back from one that ends a text beyond ASCII.
     request.uri = request.uri
       .split(';' + policy.pathParameter + '=')
       .map((part, i) => {
         const text = i ? (part.split(/[/;]/)[0] as string) : '';
-        add(text, undefined, URI);
+        add(text, URI);
         return part.slice(text.length);
       })
       .join('');
-  if (FEATURES.query && policy.query) take(request.querystring, policy.query, undefined, URI);
-  if (FEATURES.cookie && policy.cookie) take(request.cookies, policy.cookie, undefined, COOKIE);
-  if (FEATURES.authorization && policy.authorization) take(request.headers, 'authorization', undefined, AUTHORIZATION);
-  if (FEATURES.header && policy.header) {
-    TOKEN_HEADERS.forEach((name) => take(request.headers, name, name, HEADER));
-    const alone = found.filter((one) => one.name);
-    if (alone[0]) return alone;
-  }
-  return found;
+  if (FEATURES.query && policy.query) take(request.querystring, policy.query, URI);
+  if (FEATURES.cookie && policy.cookie) take(request.cookies, policy.cookie, COOKIE);
+  if (FEATURES.authorization && policy.authorization)
+    take(request.headers, 'authorization', AUTHORIZATION, /^(?:Bearer|DPoP) +(.*)/i);
+  return FEATURES.header && alone[0] ? alone : found;
 };

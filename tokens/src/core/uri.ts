@@ -28,11 +28,10 @@ export const normaliseEscapes = (text: string): string => {
  * @param path As sent, without its token.
  */
 export const normalisePath = (path: string): string => {
-  if (UNUSUAL.test(path)) {
-    must(!AMBIGUOUS.test(path));
-    return normaliseEscapes(path);
-  }
-  return path;
+  // `search` costs njs half of what `test` does.
+  if (path.search(UNUSUAL) < 0) return path;
+  must(path.search(AMBIGUOUS) < 0);
+  return normaliseEscapes(path);
 };
 
 /** Whether `path` is one of `prefixes` or lies below it, by whole segments: `/live` holds `/live/a`, not `/live-secret`. */
