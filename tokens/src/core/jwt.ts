@@ -37,7 +37,7 @@ const readJson = (encoded: string): CborMap => {
                 /"(\\.|[^"\\])*"|-?(0|[1-9]\d*)(\.\d+)?(e[-+]?\d+)?|\s+/gi,
                 (part) => part.trim() && JSON.stringify(JSON.parse(part)),
               )
-          : withoutFractions(written) === withoutFractions(text))) &&
+          : FEATURES.fractions && withoutFractions(written) === withoutFractions(text))) &&
       // V8 keeps halves of surrogate pairs and any depth; njs, whose verdicts these must be, neither.
       (!FEATURES.anyEngine ||
         !(isDeep(map, 1) || (has(written, '\\ud') && /(^|[^\\])(\\\\)*\\ud[89a-f]/.test(written)))),
