@@ -113,6 +113,25 @@ describe('published keys', () => {
     expect(await reasonFor(validate, 'second', first)).toBe('');
   });
 
+  it('are not taken from an answer that lay frozen with the environment', async () => {
+    const { validate, clock } = remote({ timeout: 5_000 });
+    await reasonFor(validate, 'first', first);
+    clock.seconds += 301;
+    let thaw = (): void => undefined;
+    issuer.answer = (request, response) => {
+      thaw = () => published(jwkOf(first, 'first'))(request, response);
+    };
+    expect(await reasonFor(validate, 'first', first)).toBe('');
+    await settled();
+    // An hour later the answer is read that was sent then; the key has been taken back meanwhile.
+    clock.seconds += 3_600;
+    issuer.answer = published(jwkOf(second, 'second'));
+    const reason = reasonFor(validate, 'first', first);
+    await settled();
+    thaw();
+    expect(await reason).toBe('unknown_key');
+  });
+
   it('may be taken back: an empty set is a set', async () => {
     const { validate, clock } = remote();
     expect(await reasonFor(validate, 'first', first)).toBe('');
