@@ -105,7 +105,7 @@ export function requestRows(
     `coalesce(try_cast(${text('bytes')} as bigint), 0) as bytes`,
     `${dialect.hash(`coalesce(${text('agent')}, '')`)} as agent`,
     `${familyOf(dialect, text('agent'))} as family`,
-    `${toolOf(text('agent'), config)} as tool`,
+    `${toolOf(dialect, text('agent'), config)} as tool`,
     `${present('cmcd-session')} as told_player`,
     `${present('cmcd-type')} as told_type`,
     `${present('cmcd-duration')} as told_duration`,
@@ -165,10 +165,11 @@ function familyOf(dialect: Dialect, agent: string): string {
   return dialect.hash(`split_part(coalesce(${agent}, ''), '/', 2)`);
 }
 
-/** 1 for a user agent that downloads and does not play, else 0. */
-function toolOf(agent: string, config: DetectionConfig): string {
-  const names = config.tools.map((tool) => literal(tool.toLowerCase())).join(', ') || "''";
-  return `case when lower(split_part(${agent}, '/', 1)) in (${names}) then 1 else 0 end`;
+/** 1 for a user agent that downloads and does not play, else 0: by its first product, whatever the case. */
+function toolOf(dialect: Dialect, agent: string, config: DetectionConfig): string {
+  if (config.tools.length === 0) return '0';
+  const names = config.tools.map(escapeExpression).join('|');
+  return `case when ${dialect.matches(agent, `(?i)^(?:${names})(?:/|$)`)} then 1 else 0 end`;
 }
 
 /** A request's token, as an expression over the fields of a log; NULL where it has none. */
