@@ -1,3 +1,4 @@
+import { cmcdInHeaders, cmcdValues } from './cmcd.js';
 import type { DetectionConfig, LogPlacement } from './config.js';
 import type { Dialect } from './dialect.js';
 import { literal } from './dialect.js';
@@ -124,10 +125,14 @@ export function requestRows(
     `${withoutParameter(dialect.at('segments', -1))} as file`,
     `${withoutParameter(dialect.at('segments', -2))} as folder`,
     `${contentExpression(dialect, config)} as played`,
-    `coalesce(told_player, ${whenCmcd(`split_part(${cut('sid%3D%22')}, '%22', 1)`)}) as player_text`,
-    `coalesce(told_type, ${whenCmcd(`substr(${cut('ot%3D')}, 1, 2)`)}) as type_text`,
+    `coalesce(${[`told_player`, whenCmcd(`split_part(${cut('sid%3D%22')}, '%22', 1)`), ...inHeaders(dialect, fields, 'sid')].join(', ')}) as player_text`,
+    `coalesce(${[`told_type`, whenCmcd(`substr(${cut('ot%3D')}, 1, 2)`), ...inHeaders(dialect, fields, 'ot')].join(', ')}) as type_text`,
     // Encoded once, or twice by some pipelines.
-    `coalesce(${dialect.number('told_duration', '^([0-9]{1,7})', 1)}, ${whenCmcd(dialect.number('query_text', '2Cd%(?:25)?3D([0-9]{1,7})', 1))}) as duration`,
+    `coalesce(${[
+      dialect.number('told_duration', '^([0-9]{1,7})', 1),
+      whenCmcd(dialect.number('query_text', '(?:2C|CMCD=)d%(?:25)?3D([0-9]{1,7})', 1)),
+      ...inHeaders(dialect, fields, 'd').map((sql) => `try_cast(${sql} as bigint)`),
+    ].join(', ')}) as duration`,
     `in_query or told_player is not null or told_type is not null${
       fields.headers === undefined ? '' : ` or coalesce(${dialect.contains('lower(headers_text)', 'cmcd-')}, false)`
     } as has_cmcd`,
@@ -158,6 +163,13 @@ export function requestRows(
     'public_path',
   ];
   return `select ${third.join(', ')}\nfrom (select ${second.join(', ')}\nfrom (select ${first.join(', ')}\nfrom ${relation}) cut_once) named_once`;
+}
+
+/** A key's value in the CMCD headers, where the log has headers. */
+function inHeaders(dialect: Dialect, fields: FieldExpressions, key: keyof typeof cmcdValues): string[] {
+  if (fields.headers === undefined) return [];
+  const found = dialect.extract('headers_text', cmcdInHeaders(key), 1);
+  return [`case when ${dialect.contains('lower(headers_text)', 'cmcd-')} then ${found} end`];
 }
 
 /** The browser or device of a user agent: what stands in its first product's comment, however the versions differ. */
