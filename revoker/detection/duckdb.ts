@@ -8,6 +8,7 @@ import { duckdb, literal } from './dialect.js';
 import { type AccountRow, type FeatureRow, readAccountRow, readFeatureRow, sessionTexts } from './features.js';
 import { mapFields, missingFields } from './fields.js';
 import { createCandidates } from './ceiling.js';
+import { gzipDamage } from './gzip.js';
 import { bad, censusOf, createCensus, createVisits, future, stateOf, usable, windowStart } from './census.js';
 import {
   accountsOf,
@@ -36,6 +37,8 @@ export interface ReadingReport {
   readonly future: number;
   readonly files: number;
   readonly skipped: readonly SkippedFile[];
+  /** Files of which the end is missing or damaged; what stands before that was read. */
+  readonly damaged: readonly SkippedFile[];
   /** Whether any record told its autonomous system and country. */
   readonly located: boolean;
 }
@@ -155,6 +158,7 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
       }
       return all;
     };
+    const damage = damagedFiles(logs.sources);
     await connection.run(createCensus);
     const counted = await readAll(logs.sources, count);
     const unreadable = await rejects(connection);
@@ -167,6 +171,7 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
     const reading = await readingReport(connection, {
       files: files - (skipped.length - logs.skipped.length),
       skipped,
+      damaged: (await damage).filter(({ file }) => !skipped.some((one) => one.file === file)),
       unreadable,
     });
     return database(connection, config, reading, audience, close);
@@ -249,6 +254,16 @@ async function load(
     }
     return all;
   }
+}
+
+/** The compressed files that are not whole, looked through one after another while the engine reads. Never rejects. */
+async function damagedFiles(sources: readonly LogSource[]): Promise<SkippedFile[]> {
+  const found: SkippedFile[] = [];
+  for (const file of sources.flatMap((source) => (source.compressed ? source.files : []))) {
+    const why = await gzipDamage(file);
+    if (why !== undefined) found.push({ file, why });
+  }
+  return found;
 }
 
 /** An engine's message may quote the line it stumbled over, token included: only its first words are kept. */
@@ -400,7 +415,7 @@ async function one(connection: DuckDBConnection, sql: string): Promise<Record<st
 
 async function readingReport(
   connection: DuckDBConnection,
-  known: { files: number; skipped: readonly SkippedFile[]; unreadable: number },
+  known: Pick<ReadingReport, 'files' | 'skipped' | 'damaged' | 'unreadable'>,
 ): Promise<ReadingReport> {
   const counts = await one(
     connection,
@@ -417,6 +432,7 @@ async function readingReport(
     future: Number(counts['future']),
     files: known.files,
     skipped: known.skipped,
+    damaged: known.damaged,
     located: counts['located'] === true,
   };
 }
