@@ -1,4 +1,5 @@
-import { cmcdInHeaders, cmcdValues } from './cmcd.js';
+import type { cmcdValues } from './cmcd.js';
+import { cmcdInHeaders } from './cmcd.js';
 import type { DetectionConfig, LogPlacement } from './config.js';
 import type { Dialect } from './dialect.js';
 import { literal } from './dialect.js';
