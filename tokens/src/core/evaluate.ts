@@ -114,7 +114,7 @@ export const queryWithoutToken = (request: EventRequest, policy: Placements): st
     .filter((part) => !FEATURES.query || !part.startsWith(policy.query + '='))
     .join('&');
 
-const COMPONENTS = ['scheme', 'host', 'port', 'path', 'query', 'parent', 'filename', 'stem', 'extension'];
+const COMPONENTS = /* @__PURE__ */ 'scheme host port path query parent filename stem extension'.split(' ');
 
 /** Scheme, host or port of the request's URI, by its number. */
 const origin = (index: number): string | undefined => {
@@ -154,16 +154,12 @@ const inNetwork = (entry: CborValue): boolean => {
     must(jwt || (parts[0] as Buffer).length * 8 === size);
     parts.unshift(size);
   }
-  let length = parts[0] as number;
-  let bits: string;
-  if (jwt) {
-    length = +length;
-    bits = addressBits(parts[1] as string);
-  } else {
-    must(isBytes(parts[1]));
-    // Zero bytes at the end of a prefix may be left out (RFC 9164 3.1).
-    bits = (parts[1] as Buffer).reduce((digits, byte) => digits + binary(byte, 8), '').padEnd(size, '0');
-  }
+  const length = jwt ? +(parts[0] as string) : (parts[0] as number);
+  must(jwt || isBytes(parts[1]));
+  const bits = jwt
+    ? addressBits(parts[1] as string)
+    : // Zero bytes at the end of a prefix may be left out (RFC 9164 3.1).
+      (parts[1] as Buffer).reduce((digits, byte) => digits + binary(byte, 8), '').padEnd(size, '0');
   must(
     bits.length === size &&
       length >>> 0 === length &&
@@ -338,7 +334,8 @@ export const evaluate = (
   holdAgainst(request);
   if (policy.requiredClaims && policy.requiredClaims.some((key) => !(key in claims))) throw 'claim_missing';
   Object.keys(claims).forEach((key) => {
-    label = +key;
+    const claimed = +key;
+    if (FEATURES.onUnknown) label = claimed;
     const check = CHECKS['$' + key];
     // Claims that nobody knows are ignored (4.6); those that the standard knows and this build leaves out are not.
     if (
@@ -346,17 +343,17 @@ export const evaluate = (
       !check &&
       !policy.ignoreUncompiled &&
       !(FEATURES.startPath && facts.deferred) &&
-      (label === claim.CNF || label === claim.GEOHASH || (label > 307 && label < 324))
+      (claimed === claim.CNF || claimed === claim.GEOHASH || (claimed > 307 && claimed < 324))
     )
       throw 'unsupported_claim';
     const reason = check && check(claims[key] as never, claims);
     if (
       reason &&
-      (!FEATURES.onUnknown || !has(facts.unknown, label)) &&
+      (!FEATURES.onUnknown || !has(facts.unknown, claimed)) &&
       // Proof of possession, one-time use and the dice are the Lambda's, once.
-      !(FEATURES.startPath && facts.deferred && has([claim.CNF, claim.CATREPLAY, claim.CATPOR], label))
+      !(FEATURES.startPath && facts.deferred && has([claim.CNF, claim.CATREPLAY, claim.CATPOR], claimed))
     )
-      rejections.push({ label: label, reason: reason.replace(/_$/, '_mismatch') as Reason });
+      rejections.push({ label: claimed, reason: reason.replace(/_$/, '_mismatch') as Reason });
   });
   return rejections[1] ? rejections.sort((a, b) => a.label - b.label) : rejections;
 };
