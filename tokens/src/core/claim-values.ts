@@ -35,8 +35,8 @@ export const none = <Entry = CborValue>(values: unknown, test: (value: Entry, in
   return !(values as Entry[]).filter(test).length;
 };
 
-/** Whether some key of a map passes a test; each is looked at. Throws when it is no map, or one of nothing. */
-export const someKey = (map: CborValue, test: (key: string) => unknown): unknown => {
+/** How many keys of a map pass a test. Throws when it is no map, or one of nothing. */
+export const countKeys = (map: CborValue, test: (key: string) => unknown): number => {
   const keys = Object.keys(map as CborMap);
   must(isMap(map) && keys.length);
   return keys.filter(test).length;

@@ -7,7 +7,7 @@ import { inCircle, isAltitude } from './distance.js';
 import { CELL, ENCRYPTED_CELL, geohash } from './geohash.js';
 import * as claim from './labels.js';
 import { claimKey } from './labels.js';
-import { anyFails } from './match.js';
+import { failures } from './match.js';
 import { addressBits, binary } from './network.js';
 import type { Placements } from './placement.js';
 import type { Reason } from './reasons.js';
@@ -181,7 +181,7 @@ export const rejectionValue = (id: CborValue, claims: CborMap, isJwt: boolean): 
  * Why the claim under a key does not hold: a reason, `_` at its end standing for `_mismatch`; or something falsy.
  * Throws when the claim itself is of the wrong form.
  */
-type Check = (value: never, claims: CborMap) => string | false | undefined | void;
+type Check = (value: never, claims: CborMap) => string | false | 0 | undefined | void;
 
 /**
  * Checks by claim key with a `$` before it, those that the build makes. A number as a key in an object literal, which the
@@ -200,7 +200,7 @@ CHECKS['$' + claim.AUD] = (value) =>
     text(audience);
     return !policy.audiences || has(policy.audiences, audience);
   }) && 'audience_';
-if (FEATURES.catu) CHECKS['$' + claim.CATU] = (value) => anyFails(value, component) && 'uri_';
+if (FEATURES.catu) CHECKS['$' + claim.CATU] = (value) => failures(value, component) && 'uri_';
 if (FEATURES.catm)
   CHECKS['$' + claim.CATM] = (value) =>
     none(value, (method) => {
@@ -245,7 +245,7 @@ if (FEATURES.geohash)
   };
 if (FEATURES.cath)
   CHECKS['$' + claim.CATH] = (value) =>
-    anyFails(value, (key) => {
+    failures(value, (key) => {
       // A CAT's texts have a `$` before them; a header's name is one.
       must(jwt || key[0] === '$');
       return header(key.slice(jwt ? 0 : 1).toLowerCase());

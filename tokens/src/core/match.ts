@@ -1,6 +1,6 @@
 import { isText, must, toBase64 } from './basics.js';
 import type { CborMap, CborValue } from './cbor.js';
-import { bytesText, facts, jwt, none, someKey, text } from './claim-values.js';
+import { bytesText, facts, jwt, none, countKeys, text } from './claim-values.js';
 import { MAX_REGEX_COST, MAX_REGEX_LENGTH, MAX_REGEX_TEXT } from './limits.js';
 
 /**
@@ -64,17 +64,17 @@ const MATCHES = /* @__PURE__ */ (
 const METHODS = ['', 'startsWith', 'endsWith', 'includes'];
 
 /**
- * Whether some match of some entry of a map (CTA-5007-B 4.6.10) does not hold for the text that the entry's key stands
- * for; that is undefined where there is none. Throws when a match is malformed, or `'unsupported_claim'`.
+ * In how many entries of a map some match (CTA-5007-B 4.6.10) does not hold for the text that the entry's key stands for;
+ * that is undefined where there is none. Throws when a match is malformed, or `'unsupported_claim'`.
  */
-export const anyFails = (map: CborMap, subject: (key: string) => string | undefined): unknown =>
-  someKey(map, (key) => {
+export const failures = (map: CborMap, subject: (key: string) => string | undefined): number =>
+  countKeys(map, (key) => {
     const matches = map[key] as CborMap;
     const value = subject(key);
     // Matches are read even where there is nothing to hold them against.
     const given = value || '';
     return (
-      someKey(matches, (type) => {
+      countKeys(matches, (type) => {
         const operand = matches[type] as string;
         const place = jwt ? MATCHES.indexOf(type) : +type;
         const match = FEATURES.catuHash && jwt ? place - 2 : place;
