@@ -111,7 +111,7 @@ export const queryWithoutToken = (request: EventRequest, policy: Placements): st
   request
     .rawQueryString()
     .split('&')
-    .filter((part) => !FEATURES.query || !part.startsWith(policy.query + '='))
+    .filter((part) => !FEATURES.query || part.split('=')[0] !== policy.query)
     .join('&');
 
 const COMPONENTS = /* @__PURE__ */ 'scheme host port path query parent filename stem extension'.split(' ');
