@@ -26,6 +26,21 @@ const DESCRIPTIONS: Readonly<Record<number, string>> = {
   504: 'Gateway Timeout',
 };
 
+/** Bytes of an answer that a handler makes, headers and body together (CloudFront quotas, "Quotas on Lambda@Edge"). */
+export const ANSWER_BYTES: Readonly<Record<'viewer-request' | 'origin-request', number>> = {
+  'viewer-request': 40_960,
+  'origin-request': 1_048_576,
+};
+
+/** How many bytes an answer has, as far as that limit goes: header lines with their separators, and the body as it is given. */
+export function answerBytes({ headers = {}, body = '' }: LambdaResponse): number {
+  return Object.entries(headers).reduce(
+    (sum, [name, lines]) =>
+      lines.reduce((bytes, { key = name, value }) => bytes + key.length + Buffer.byteLength(value) + 4, sum),
+    Buffer.byteLength(body),
+  );
+}
+
 /** How refusals and answers look: the same settings that are compiled into the viewer functions. */
 export interface AnswerSettings {
   /** Status by reason where it is not 401. */

@@ -38,12 +38,14 @@ export function createCachedKeys({ load, settings, now, onFault }: CachedKeysOpt
   const refresh = (): Promise<void> => {
     if (pending) return pending;
     if (now() < nextAttempt) return Promise.resolve();
-    nextAttempt = now() + retryAfter;
+    // As old as the question: the answer may lie frozen for an hour before it is read.
+    const askedAt = now();
+    nextAttempt = askedAt + retryAfter;
     pending = load()
       .then(
         (loaded) => {
           keys = loaded;
-          loadedAt = now();
+          loadedAt = askedAt;
           failures = 0;
         },
         (error: unknown) => {
@@ -67,7 +69,12 @@ export function createCachedKeys({ load, settings, now, onFault }: CachedKeysOpt
     async seek(kid) {
       const known = current();
       const age = now() - loadedAt;
-      if (!known || age >= 2 * refreshAfter) await refresh();
+      if (!known || age >= 2 * refreshAfter) {
+        const wasPending = pending !== undefined;
+        await refresh();
+        // What had been asked for before the environment was frozen tells what was true then.
+        if (wasPending && now() - loadedAt >= 2 * refreshAfter) await refresh();
+      }
       // A key that was made since: worth one read for all such requests together.
       else if (!known.has(kid) && age >= unknownKidInterval) await refresh();
       const found = current();

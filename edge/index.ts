@@ -3,6 +3,6 @@
 // one-time tokens (replay/) and secret headers for origins (origin-secret/).
 export * from './event.js';
 export * from './validator.js';
-export { ownAnswer, preflightAnswer, refusalAnswer, type AnswerSettings } from './answer.js';
+export { ANSWER_BYTES, answerBytes, ownAnswer, preflightAnswer, refusalAnswer, type AnswerSettings } from './answer.js';
 export type { CacheSettings, KeyBinding, KeyPorts, KeySource, RemoteKeys, SecretKeys, BakedKeys } from './keys.js';
 export type { ProofAlgorithm, ProofProblem, ProofResult, ProofSettings, ReplayStore } from './proof.js';

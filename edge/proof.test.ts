@@ -125,6 +125,29 @@ describe('the examples of RFC 9449', () => {
     });
   });
 
+  it('holds through the whole handler, for the claims of its access token (6.1) and the proof of 4.1', async () => {
+    const claims = {
+      sub: 'someone@example.com',
+      iss: 'https://server.example.com',
+      nbf: 1_562_262_611,
+      exp: 1_562_266_216,
+      cnf: { jkt: rfc.thumbprint },
+    };
+    const ask = async (proof: string, now: number, more: Partial<ValidatorConfig> = {}): Promise<string> => {
+      const validate = createValidator(
+        validatorConfig({ keys: [{ kind: 'jwks', jwks }], proof: {}, hosts: ['server.example.com'], ...more }),
+        { now: () => now * 1000 },
+      );
+      const headers = { 'CTA-Common-Access-Token': await signJwt(claims, issuerKey), DPoP: proof };
+      const verdict = await validate(lambdaRequest({ method: 'POST', uri: '/token', headers }), context);
+      return String(problemOf(verdict));
+    };
+    expect(await ask(rfc.tokenRequest, 1_562_262_616)).toBe('');
+    expect(await ask(rfc.tokenRequest, 1_562_262_616 + 301)).toBe('time');
+    expect(await ask(rfc.tokenRequest, 1_562_262_616, { hosts: ['resource.example.org'] })).toBe('uri');
+    expect(await ask(rfc.resourceRequest, 1_562_262_618)).toBe('method');
+  });
+
   it('makes the thumbprints of RFC 7638 3.1 and RFC 8037 A.3', () => {
     expect(
       thumbprint({

@@ -1,11 +1,12 @@
 import { createHash, createHmac } from 'node:crypto';
+import type { ConditionalAnswer } from '@portcullis/tokens/core/conditional-answer';
 import { decide, type GatePolicy, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import type { FoundToken } from '@portcullis/tokens/core/placement';
 import type { Reason } from '@portcullis/tokens/core/reasons';
 import type { EventRequest, EventValue } from '@portcullis/tokens/core/request';
 import type { ParsedToken } from '@portcullis/tokens/core/token';
 import { describeToken, type DecodedToken } from '@portcullis/tokens/decode';
-import { refusalAnswer, type AnswerSettings } from './answer.js';
+import { ANSWER_BYTES, answerBytes, refusalAnswer, type AnswerSettings } from './answer.js';
 import { isEncrypted, openToken } from './decryption.js';
 import { toEventRequest, toLambdaRequest, type LambdaRequest, type LambdaResponse } from './event.js';
 import { createKeyRing, type KeySource, type KeyPorts } from './keys.js';
@@ -214,13 +215,12 @@ export function isAdmitted(verdict: EdgeVerdict): boolean {
 export function answerOf(verdict: EdgeVerdict): LambdaResponse | undefined {
   if (isAdmitted(verdict) || verdict.slate) return undefined;
   const { proof, config } = verdict;
-  const answer = refusalAnswer(
-    verdict.reason as Reason,
-    verdict.http,
-    verdict.requestId,
-    config.settings,
-    verdict.answer,
-  );
+  const refused = (conditional?: ConditionalAnswer): LambdaResponse =>
+    refusalAnswer(verdict.reason as Reason, verdict.http, verdict.requestId, config.settings, conditional);
+  const wished = refused(verdict.answer);
+  // What a token wants answered can be longer than it is itself, for the tokens that are to be made in it: CloudFront would
+  // answer 502.
+  const answer = verdict.answer && answerBytes(wished) > ANSWER_BYTES[config.eventType] ? refused() : wished;
   if (verdict.reason === 'proof_required' && proof && proof.algorithms.length > 0) {
     // A second challenge, which says what proofs are taken (RFC 9449 7.1).
     answer.headers?.['www-authenticate']?.push({

@@ -27,7 +27,7 @@ const answer = (status: number, headers: Headers, request: EventRequest, body?: 
 
 /** The answer to a preflight (Fetch 3.2.2), and to any other question for options; false when the request is none. */
 export const preflight = (request: EventRequest): EventResponse | false =>
-  FEATURES.cors && request.method === 'OPTIONS' && answer(204, Object.assign({}, settings.preflight), request);
+  FEATURES.preflight && request.method === 'OPTIONS' && answer(204, Object.assign({}, settings.preflight), request);
 
 /** The answer to a refused request. */
 export const refusal = (

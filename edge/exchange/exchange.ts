@@ -8,6 +8,7 @@ import type { Reason } from '@portcullis/tokens/core/reasons';
 import { headerText, type EventRequest } from '@portcullis/tokens/core/request';
 import type { ParsedToken } from '@portcullis/tokens/core/token';
 import { describeToken } from '@portcullis/tokens/decode';
+import { PolicyError } from '@portcullis/tokens/errors';
 import { ownAnswer, refusalAnswer } from '../answer.js';
 import { toEventRequest, type LambdaEvent, type LambdaRequest, type LambdaResponse } from '../event.js';
 import { replayId, type OneTimeStore } from '../replay/index.js';
@@ -167,7 +168,14 @@ export function createStartHandler(
       throw error;
     }
     const secret = await ports.secretOf(kids[0]);
-    const fresh = await writeToken(token, readable, changes, policy.format, { kid: kids[0], secret });
+    let fresh: string;
+    try {
+      fresh = await writeToken(token, readable, changes, policy.format, { kid: kids[0], secret });
+    } catch (error) {
+      // Too long with what was added, or nothing that the other format can say: no fault of ours that time would heal.
+      if (error instanceof PolicyError) return refuse('invalid_claim', attempt, said);
+      throw error;
+    }
     const binding = { secret, tokenId: replayId(token), address: verdict.address };
     const returned = marker !== undefined && isMarker(marker, now(), binding);
     if (readable['catreplay'] === 1) {

@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { functionPlan } from '../../scripts/build/plan.js';
+import { understoodClaims } from '../../scripts/build/start-settings.js';
+import { parseConfig } from '../../scripts/config/index.js';
 import { narrow, NotExchangeable, type StartFacts } from './narrow.js';
 import type { ExchangePolicy } from './policy.js';
 
@@ -21,7 +24,10 @@ const policy: ExchangePolicy = {
   paths: 'keep',
   renewal: 'keep',
   proof: 'refuse',
-  understood: ['catr', 'catif', 'catreplay'],
+  unplaced: 'refuse',
+  understood: understoodClaims(functionPlan(parseConfig({ profile: 'full' })).features).filter(
+    (name) => name !== 'catifdata',
+  ),
 };
 const changed = (
   claims: Record<string, unknown>,
@@ -58,14 +64,31 @@ describe('narrowing', () => {
     expect(changed(catgeoiso3166 ? { catgeoiso3166 } : {}).set['catgeoiso3166']).toEqual(expected);
   });
 
-  it('leaves places alone that it does not know', () => {
-    const { set } = changed(
-      { catgeoiso3166: ['US'], catnip: ['203.0.113.0/24'] },
-      {},
-      { country: undefined, address: 'x' },
-    );
-    expect([set['catgeoiso3166'], set['catnip']]).toEqual([undefined, undefined]);
-    expect(changed({}, { network: false, country: false }).set).toEqual({ exp: now + 3600, sid: facts.newSession });
+  it('starts nobody unbound who should be bound, unless the policy lets viewers in whose country is not known', () => {
+    expect(() => changed({}, {}, { country: undefined })).toThrow(new NotExchangeable('country_mismatch'));
+    expect(() => changed({}, {}, { address: 'x' })).toThrow(new NotExchangeable('network_mismatch'));
+    const open = { unplaced: 'allow' } as const;
+    expect(changed({ catgeoiso3166: ['US'] }, open, { country: undefined }).set).not.toHaveProperty('catgeoiso3166');
+    expect(changed({}, open).set['catgeoiso3166']).toEqual(['US']);
+    const unbound = { network: false, country: false };
+    expect(changed({}, unbound, { country: undefined, address: 'x' }).set).toEqual({
+      exp: now + 3600,
+      sid: facts.newSession,
+    });
+  });
+
+  it.each([
+    ['geohash', 'u33d'],
+    ['cath', { 'user-agent': { prefix: 'P' } }],
+    ['catalpn', ['h2']],
+    ['cattpk', 'AAAA'],
+    ['catpor', [0.5, 'AAAA']],
+    ['catm', ['GET']],
+    ['catgeocoord', [[0, 0, 1]]],
+  ])('makes no session of a token with %s where the function does not decide on that', (name, value) => {
+    const understood = policy.understood.filter((known) => known !== name);
+    expect(() => changed({ [name]: value }, { understood })).toThrow(new NotExchangeable('unsupported_claim'));
+    if (policy.understood.includes(name)) expect(changed({ [name]: value }).drop).toEqual([]);
   });
 
   it('never lengthens a life', () => {
@@ -91,7 +114,7 @@ describe('narrowing', () => {
   it('leaves out what the start used up and grants that nobody reads, and nothing that refuses', () => {
     const grants = { catr: { type: 'cookie', expext: 60 }, catif: {}, catifdata: 'x' };
     expect(changed({ ...grants, catreplay: 1, catpor: [0.5, 'AA'] }).drop).toEqual(['catifdata', 'catreplay']);
-    expect(changed({ ...grants, catreplay: 2 }, { understood: [], renewal: 'drop' }).drop).toEqual([
+    expect(changed({ ...grants, catreplay: 2 }, { understood: ['sid', 'exp'], renewal: 'drop' }).drop).toEqual([
       'catif',
       'catifdata',
       'catr',

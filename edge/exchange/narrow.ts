@@ -1,3 +1,4 @@
+import { claimLabels } from '@portcullis/tokens/claims';
 import { isBelow } from '@portcullis/tokens/core/uri';
 import { formatNetwork, parseAddress, parseNetwork, widen, widestClear } from '@portcullis/tokens/networks';
 import type { ExchangePolicy } from './policy.js';
@@ -21,7 +22,7 @@ export interface StartFacts {
 
 /** Why a good token cannot be exchanged. */
 export class NotExchangeable extends Error {
-  readonly reason: 'expired' | 'proof_required' | 'invalid_claim';
+  readonly reason: 'expired' | 'proof_required' | 'unsupported_claim' | 'country_mismatch' | 'network_mismatch';
   constructor(reason: NotExchangeable['reason']) {
     super(`The token cannot be exchanged: ${reason}`);
     this.name = 'NotExchangeable';
@@ -54,14 +55,15 @@ export function narrow(claims: ReadClaims, facts: StartFacts, policy: ExchangePo
   if (sessionEnd < numberOr(claims['sxp'], Infinity)) set['sxp'] = Math.floor(sessionEnd);
   if (claims['sid'] === undefined) set['sid'] = facts.newSession;
   if (policy.network) set['catnip'] = networks(claims['catnip'], facts);
-  if (policy.country) set['catgeoiso3166'] = countries(claims['catgeoiso3166'], facts);
+  if (policy.country) set['catgeoiso3166'] = countries(claims['catgeoiso3166'], facts, policy);
   if (policy.methods) set['catm'] = methods(claims['catm'], policy.methods);
   const prefix = pathPrefix(facts, policy);
   if (prefix !== undefined) set['catu'] = withPrefix(claims['catu'], prefix);
-  return {
-    set: Object.fromEntries(Object.entries(set).filter(([, value]) => value !== undefined)),
-    drop: dropped(claims, policy),
-  };
+  const drop = dropped(claims, policy);
+  // What the function cannot decide it would refuse on every segment, or ignore where it is told to: neither is a start.
+  const left = Object.keys(claimLabels).filter((name) => claims[name] !== undefined && !drop.includes(name));
+  if (left.some((name) => !policy.understood.includes(name))) throw new NotExchangeable('unsupported_claim');
+  return { set: Object.fromEntries(Object.entries(set).filter(([, value]) => value !== undefined)), drop };
 }
 
 /** What the start has used up, and grants that the function cannot read. No claim that refuses anybody is left out. */
@@ -83,7 +85,7 @@ function numberOr(value: unknown, otherwise: number): number {
 /** The viewer's /24 or /56, or what of the original's networks is narrower; undefined: as it was. */
 function networks(original: unknown, { address, asn }: StartFacts): unknown {
   const bytes = parseAddress(address);
-  if (!bytes) return undefined;
+  if (!bytes) throw new NotExchangeable('network_mismatch');
   const family = bytes.length === 4 ? 4 : 6;
   const own = widen({ family, bytes }, widestClear[family]);
   if (original === undefined) return [formatNetwork(own)];
@@ -110,8 +112,12 @@ function sameBits(one: Uint8Array, other: Uint8Array, length: number): boolean {
 }
 
 /** The viewer's country, or the region that the original admitted it for; undefined: as it was. */
-function countries(original: unknown, { country, region }: StartFacts): unknown {
-  if (country === undefined) return undefined;
+function countries(original: unknown, { country, region }: StartFacts, { unplaced }: ExchangePolicy): unknown {
+  if (country === undefined) {
+    // A session that should be bound and is not would go anywhere.
+    if (unplaced === 'refuse') throw new NotExchangeable('country_mismatch');
+    return undefined;
+  }
   if (original === undefined) return [country];
   const codes = (Array.isArray(original) ? original : [original]) as readonly string[];
   const admitted = (wanted: string): boolean => codes.some((code) => code.toUpperCase() === wanted);

@@ -12,6 +12,8 @@ export interface ExchangePolicy {
   readonly network: boolean;
   /** Binds the token to the country that CloudFront sees the viewer in. */
   readonly country: boolean;
+  /** A viewer whose country CloudFront does not tell, where `country` is set: refused, or let in with no country bound. */
+  readonly unplaced: 'refuse' | 'allow';
   /** `folder`: narrows the paths to the folder of the start URL. */
   readonly paths: 'keep' | 'folder';
   /** Methods that remain; absent: those of the original. */
@@ -23,7 +25,7 @@ export interface ExchangePolicy {
    * and a bearer token from there on, which is less than the original demands.
    */
   readonly proof: 'refuse' | 'start';
-  /** Claim names that the viewer function decides on; the others must not reach it. */
+  /** Claim names that the viewer function decides on; a token with others is not exchanged. */
   readonly understood: readonly string[];
 }
 

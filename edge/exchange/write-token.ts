@@ -2,6 +2,8 @@ import { createHmac } from 'node:crypto';
 import type { ParsedToken } from '@portcullis/tokens/core/token';
 import { claimLabels, writeCatClaims, type Claims } from '@portcullis/tokens/claims';
 import { CborWriter } from '@portcullis/tokens/cbor/writer';
+import { MAX_TOKEN_LENGTH } from '@portcullis/tokens/core/limits';
+import { PolicyError } from '@portcullis/tokens/errors';
 import { signCat, signJwt } from '@portcullis/tokens/sign';
 import type { Changes } from './narrow.js';
 
@@ -72,7 +74,8 @@ function copiedCat(payload: Buffer, { set, drop }: Changes, key: SessionKey): st
 }
 
 function bounded(token: string): string {
-  if (token.length > 4096) throw new RangeError('The exchanged token is longer than 4,096 characters.');
+  if (token.length > MAX_TOKEN_LENGTH)
+    throw new PolicyError('policy', `a token of at most ${MAX_TOKEN_LENGTH} characters`, token.length);
   return token;
 }
 

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { decode, signCat, type Claims } from '@portcullis/tokens';
+import { decode, signCat, signJwt, type Claims } from '@portcullis/tokens';
 import {
   context,
   lambdaRequest,
@@ -8,6 +8,7 @@ import {
   validatorConfig,
   type LambdaRequestOptions,
 } from '../../test/edge/requests.js';
+import { ANSWER_BYTES, answerBytes } from '../answer.js';
 import type { LambdaEvent, LambdaResponse, LambdaResult } from '../event.js';
 import { proofsIn } from '../proof-store.js';
 import type { OneTimeStore } from '../replay/index.js';
@@ -123,6 +124,30 @@ describe('the guard', () => {
     const minted = headersOf(result)['location']?.split('t=')[1] ?? '';
     expect(decode(minted)).toMatchObject({ kid: 'mint', claims: { sub: 'viewer', iat: now } });
     expect(lines).toMatchObject([{ k: 'cms', a: 'ES256' }]);
+  });
+
+  it('answers in no more bytes than its event may have, whatever a token asks for', async () => {
+    const secrets = { keys: [{ kty: 'oct', alg: 'HS256', kid: 'mint', k: randomBytes(32).toString('base64url') }] };
+    const askAt = (eventType: 'viewer-request' | 'origin-request') =>
+      guard(
+        { eventType, keys: [...keys, { kind: 'secret', secret: 's', region: 'us-east-1' }] },
+        { readSecret: () => Promise.resolve(JSON.stringify(secrets)) },
+      ).ask;
+    // Tokens within the token: three characters each, and thirty times as many when they are made.
+    const asking = async (count: number): Promise<string> => {
+      const catif = { exp: [302, { 'x-tokens': Array.from({ length: count }, () => ({})) }, 'mint'] };
+      return signJwt({ exp: now, catif } as unknown as Claims, { alg: 'ES256', kid: 'cms', privateKey });
+    };
+    const few = await askAt('viewer-request')({ query: `CAT=${await asking(100)}` });
+    expect((few as LambdaResponse).status).toBe('302');
+    const query = `CAT=${await asking(900)}`;
+    const many = await askAt('viewer-request')({ query });
+    expect(many).toMatchObject({ status: '401', body: '{"error":"expired","id":"request-1"}' });
+    expect(headersOf(many)).not.toHaveProperty('x-tokens');
+    const there = (await askAt('origin-request')({ query })) as LambdaResponse;
+    expect(there.status).toBe('302');
+    expect(answerBytes(there)).toBeGreaterThan(ANSWER_BYTES['viewer-request']);
+    expect(answerBytes(there)).toBeLessThan(ANSWER_BYTES['origin-request']);
   });
 
   it('lets nothing pass when something of ours breaks', async () => {

@@ -29,8 +29,9 @@ const VALUE = /^[\x21-\x7e]{8,4096}$/;
 
 /**
  * Makes an origin-request handler that adds the origin's secret headers, in place of whatever a viewer sent under their
- * names. The value is fetched once, looked up again in the background, and kept through an outage of Secrets Manager;
- * without any value the viewer is answered 503, since the origin would refuse the request.
+ * names. The value is fetched once, looked up again in the background, waited for where it is twice as old as it should
+ * be, and kept through an outage of Secrets Manager; without any value the viewer is answered 503, since the origin would
+ * refuse the request.
  *
  * @example
  * const handler = createOriginSecretHandler(config, { readSecret: secretsManagerReader() });
@@ -41,6 +42,8 @@ export function createOriginSecretHandler(
 ): (event: LambdaEvent) => Promise<LambdaResult> {
   const headers = cachedValue(() => secretHeaders(config, ports.readSecret), {
     refreshAfter: config.refreshAfter,
+    // A rotation counts on it: what was switched this long ago is sent by everybody.
+    waitAfter: 2 * config.refreshAfter,
     now: ports.now,
     onFault: ports.onFault,
   });
@@ -56,8 +59,9 @@ export function createOriginSecretHandler(
       };
     }
     // Configured on the origin as well, it would be sent twice.
-    const custom = request.origin?.custom?.customHeaders ?? {};
-    for (const name of Object.keys(config.headers)) delete custom[name.toLowerCase()];
+    const { custom, s3 } = request.origin ?? {};
+    for (const origin of [custom, s3])
+      for (const name of Object.keys(config.headers)) delete origin?.customHeaders[name.toLowerCase()];
     return request;
   };
 }

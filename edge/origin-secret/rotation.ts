@@ -72,8 +72,9 @@ export async function rotationState(ports: Pick<RotationPorts, 'versions' | 'sta
 
 /**
  * Rotates an origin's secret in the order that the origin needs, for origins that accept the current value and the one
- * before it, as MediaPackage does: publish the new value, wait until the origin knows it, switch to it, wait until everybody
- * sends it, and retire the old one by storing the new value once more. Broken off, it goes on where it was.
+ * before it, as MediaPackage does: publish the new value (the first time, once every Lambda goes by the label), wait until
+ * the origin knows it, switch to it, wait until everybody sends it, and retire the old one by storing the new value once
+ * more. Broken off, it goes on where it was.
  *
  * @throws whatever Secrets Manager throws; nothing is switched before it was published, nor retired before it was switched.
  */
@@ -84,6 +85,8 @@ export async function rotateOriginSecret(ports: RotationPorts, waits: RotationWa
     const { current, sent } = await labelled(ports);
     // The label first: what is sent must stay what it was when the new value becomes current.
     if (sent?.id !== current.id) await versions.label(stage, current.id, sent?.id);
+    // Without one, Lambdas look for it and then for what is current: between the two, that must not change.
+    if (!sent) await ports.wait(waits.switch, 'until every Lambda goes by the label');
     await versions.put(ports.renew(await versions.read(current.id)), ports.newVersionId());
     note('published: the origin is given the new value, and the old one is sent');
     state = 'published';

@@ -48,8 +48,8 @@ const weightsSchema = z
     countries: rampSchema({ points: 45, from: 2, to: 5 }),
     /** Share of the moments in which two or more countries were active. */
     countriesAtOnce: rampSchema({ points: 50, from: 0.08, to: 0.4 }),
-    /** Media seconds fetched in a second of the clock, after the buffer is allowed for. */
-    pace: rampSchema({ points: 55, from: 2.8, to: 4.6 }),
+    /** Media seconds fetched in a second of the clock, after the buffer is allowed for. Below the rule's limit it needs a second sign: whoever skips through a recording fills buffers, too. */
+    pace: rampSchema({ points: 48, from: 2.8, to: 4.6 }),
     /** Share of the positions that one network fetched in several renditions. */
     renditions: rampSchema({ points: 55, from: 0.4, to: 0.9 }),
     /** Share of the served media that went to hosting networks. */
@@ -176,7 +176,7 @@ export const detectionConfigSchema = z.object({
       /** Countries in one window. */
       countriesPerWindow: count(6),
       /** Pace over real time, sustained over a window. */
-      pace: z.number().min(0).default(12),
+      pace: z.number().min(0).default(8),
     })
     .prefault({}),
   /** Hosting networks, by AS number, in addition to what an address database marks as hosting. */

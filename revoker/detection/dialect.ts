@@ -23,6 +23,8 @@ export interface Dialect {
   size(text: string): string;
   /** The first match's group, NULL when nothing matches. */
   extract(text: string, expression: string, group: number): string;
+  /** Whether an expression matches anywhere in a text. */
+  matches(text: string, expression: string): string;
   /** The first match's group as a whole number, NULL when nothing matches. */
   number(text: string, expression: string, group: number): string;
   /** Seconds since 1970 of a date `2026-01-31` and a time `23:59:59`, NULL when they are none. */
@@ -66,6 +68,7 @@ export const duckdb: Dialect = {
   size: (text) => `strlen(${text})`,
   contains: (text, needle) => `contains(${text}, ${literal(needle)})`,
   extract: (text, expression, group) => `nullif(regexp_extract(${text}, ${literal(expression)}, ${group}), '')`,
+  matches: (text, expression) => `regexp_matches(${text}, ${literal(expression)})`,
   number: (text, expression, group) => `try_cast(regexp_extract(${text}, ${literal(expression)}, ${group}) as bigint)`,
   epochOf: (date, time) => `cast(floor(epoch(try_cast(${date} || ' ' || ${time} as timestamp))) as bigint)`,
   secondSmallest: (value) => `(min(${value}, 2))[2]`,
@@ -113,6 +116,7 @@ export const trino: Dialect = {
   size: (text) => `length(${text})`,
   contains: (text, needle) => `strpos(${text}, ${literal(needle)}) > 0`,
   extract: (text, expression, group) => `nullif(regexp_extract(${text}, ${literal(expression)}, ${group}), '')`,
+  matches: (text, expression) => `regexp_like(${text}, ${literal(expression)})`,
   number: (text, expression, group) => `try_cast(regexp_extract(${text}, ${literal(expression)}, ${group}) as bigint)`,
   epochOf: (date, time) =>
     `cast(floor(to_unixtime(try_cast(cast(${date} as varchar) || ' ' || cast(${time} as varchar) as timestamp))) as bigint)`,

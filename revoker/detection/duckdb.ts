@@ -1,19 +1,19 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import type { DuckDBConnection } from '@duckdb/node-api';
 import { addressTable, type AddressRange } from './addresses.js';
 import type { DetectionConfig } from './config.js';
 import { duckdb, literal } from './dialect.js';
 import { type AccountRow, type FeatureRow, readAccountRow, readFeatureRow, sessionTexts } from './features.js';
 import { mapFields, missingFields } from './fields.js';
 import { createCandidates } from './ceiling.js';
+import { gzipDamage } from './gzip.js';
 import { bad, censusOf, createCensus, createVisits, future, stateOf, usable, windowStart } from './census.js';
 import {
   accountsOf,
-  activityColumns,
   expected,
-  featuresOf,
+  featuresByKind,
   gathered,
   notable,
   piecesOf,
@@ -37,6 +37,8 @@ export interface ReadingReport {
   readonly future: number;
   readonly files: number;
   readonly skipped: readonly SkippedFile[];
+  /** Files of which the end is missing or damaged; what stands before that was read. */
+  readonly damaged: readonly SkippedFile[];
   /** Whether any record told its autonomous system and country. */
   readonly located: boolean;
 }
@@ -109,6 +111,15 @@ export interface ReadOptions {
 const longestLine = 2_000_000;
 
 /**
+ * DuckDB with an allocator that keeps its free pages for a while. Its own setting gives them back at once, and the next
+ * vector of long texts has them mapped anew: a third of a run. It is read when the library is loaded, and never after.
+ */
+function loadEngine(): Promise<typeof import('@duckdb/node-api')> {
+  process.env['DUCKDB_JE_MALLOC_CONF'] ??= 'dirty_decay_ms:-1,muzzy_decay_ms:-1';
+  return import('@duckdb/node-api');
+}
+
+/**
  * Reads logs into DuckDB in process, twice: first to count what each session did, then once more those sessions that can
  * score at all (`ceiling.ts`), so that memory grows with the sessions, not with the requests. Tokens are replaced by the
  * session's number on the way in; the distinct ones, which are decoded once each, stay in memory until both readings are
@@ -118,6 +129,7 @@ const longestLine = 2_000_000;
 export async function readLogs(logs: LogSources, options: ReadOptions): Promise<DetectionDatabase> {
   const { config } = options;
   const folder = await mkdtemp(join(tmpdir(), 'portcullis-detect-'));
+  const { DuckDBInstance } = await loadEngine();
   const instance = await DuckDBInstance.create(':memory:', {
     threads: String(config.resources.threads),
     memory_limit: config.resources.memory,
@@ -146,6 +158,7 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
       }
       return all;
     };
+    const damage = damagedFiles(logs.sources);
     await connection.run(createCensus);
     const counted = await readAll(logs.sources, count);
     const unreadable = await rejects(connection);
@@ -158,6 +171,7 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
     const reading = await readingReport(connection, {
       files: files - (skipped.length - logs.skipped.length),
       skipped,
+      damaged: (await damage).filter(({ file }) => !skipped.some((one) => one.file === file)),
       unreadable,
     });
     return database(connection, config, reading, audience, close);
@@ -204,19 +218,19 @@ interface Loaded {
 const count: Reading = ({ from, fields }, { config, now }) =>
   censusOf(requestRows(duckdb, from, fields, config), config, now);
 
-/** Second reading: the requests of the chosen sessions. Others are left before anything but their token is looked at. */
+/**
+ * Second reading: the requests of the chosen sessions. Of the others nothing is looked at but their address, and their
+ * token where the address is also a chosen session's.
+ */
 const collect: Reading = ({ from, fields }, { config, now }) => {
-  const wanted =
-    `(select lines.*, wanted.session as chosen_session from (select *, ${tokenOf(duckdb, fields, config)} as whole_token from ${from}) lines ` +
-    'join wanted on wanted.text = lines.whole_token) chosen';
-  const rows = requestRows(duckdb, wanted, fields, config, ['chosen_session']);
+  const near = `(select lines.*, suspects.address_id from ${from} lines join suspects on suspects.address = ${fields.address ?? 'cast(null as varchar)'}) near`;
+  const whole = `(select *, ${tokenOf(duckdb, fields, config)} as whole_token from ${near}) whole`;
+  const wanted = `(select whole.*, wanted.session as chosen_session from ${whole} join wanted on wanted.text = whole.whole_token) chosen`;
+  const rows = requestRows(duckdb, wanted, fields, config, ['chosen_session', 'address_id']);
   const kept = requestTable.map(([name, type]) =>
     name === 'session' ? 'chosen_session as session' : `try_cast(${name} as ${type}) as ${name}`,
   );
-  return (
-    `insert into requests select ${kept.join(', ')} from (select * from (${rows}) lines where ${stateOf(config, now)} = ${usable}) usable ` +
-    'join (select address, address_id from addresses) known using (address)'
-  );
+  return `insert into requests select ${kept.join(', ')} from (${rows}) lines where ${stateOf(config, now)} = ${usable}`;
 };
 
 /** Reads a source; when that fails, its files one by one, so that one bad file costs no other. */
@@ -240,6 +254,16 @@ async function load(
     }
     return all;
   }
+}
+
+/** The compressed files that are not whole, looked through one after another while the engine reads. Never rejects. */
+async function damagedFiles(sources: readonly LogSource[]): Promise<SkippedFile[]> {
+  const found: SkippedFile[] = [];
+  for (const file of sources.flatMap((source) => (source.compressed ? source.files : []))) {
+    const why = await gzipDamage(file);
+    if (why !== undefined) found.push({ file, why });
+  }
+  return found;
 }
 
 /** An engine's message may quote the line it stumbled over, token included: only its first words are kept. */
@@ -346,6 +370,9 @@ async function choose(connection: DuckDBConnection, options: ReadOptions, audien
   await connection.run(
     'create table wanted as select h.text, h.session from holders h semi join candidates using (session)',
   );
+  await connection.run(
+    'create table suspects as select address, address_id from addresses semi join (select address from visits semi join candidates using (session)) seen using (address)',
+  );
   await connection.run('create table counted_tokens as select count(*) as tokens from holders');
   await connection.run('drop table holders');
   await connection.run(`create table requests (${requestTable.map(([name, type]) => `${name} ${type}`).join(', ')})`);
@@ -354,10 +381,11 @@ async function choose(connection: DuckDBConnection, options: ReadOptions, audien
 /** The chosen sessions' requests to pieces. */
 async function makePieces(connection: DuckDBConnection, config: DetectionConfig): Promise<void> {
   await connection.run('drop table wanted');
+  await connection.run('drop table suspects');
   await connection.run(activityPieces(config));
   await connection.run(placedRequests(config));
   for (const kind of ['position', 'moment'] as const)
-    await connection.run(`create table ${kind} as ${piecesOf(duckdb, kind, 'placed')}`);
+    await connection.run(`create table ${kind} as ${piecesOf(kind, 'placed')}`);
 }
 
 /** Who asked from where: counted by address and user agent first, so that requests are never joined. */
@@ -365,19 +393,8 @@ function activityPieces(config: DetectionConfig): string {
   // What the user agent says of all its requests is looked up, not counted.
   const measured = requestMeasures('activity').filter(({ name }) => name !== 'tool');
   return (
-    `create table activity as select ${activityColumns(duckdb, {
-      session: 'p.session',
-      window_start: 'p.window_start',
-      place: 'a.place',
-      address: 'a.address',
-      asn: 'a.asn',
-      country: 'a.country',
-      hosting: 'a.hosting',
-      agent: 'p.agent',
-      family: 'p.family',
-      player: 'p.player',
-      edge: 'p.edge',
-    })} from (select c.*, c.media * u.tool as tool, u.family from (select session, ${windowStart(config)} as window_start, address_id, agent, player, edge, ` +
+    `create table activity as select p.*, a.place, a.address, a.asn, a.country, a.hosting from ` +
+    `(select c.*, c.media * u.tool as tool, u.family from (select session, ${windowStart(config)} as window_start, address_id, agent, player, edge, ` +
     `${measured.map((measure) => `${measure.sql} as ${measure.name}`).join(', ')} from requests ` +
     `group by session, window_start, address_id, agent, player, edge) c join products u using (agent)) p join addresses a using (address_id)`
   );
@@ -398,7 +415,7 @@ async function one(connection: DuckDBConnection, sql: string): Promise<Record<st
 
 async function readingReport(
   connection: DuckDBConnection,
-  known: { files: number; skipped: readonly SkippedFile[]; unreadable: number },
+  known: Pick<ReadingReport, 'files' | 'skipped' | 'damaged' | 'unreadable'>,
 ): Promise<ReadingReport> {
   const counts = await one(
     connection,
@@ -415,6 +432,7 @@ async function readingReport(
     future: Number(counts['future']),
     files: known.files,
     skipped: known.skipped,
+    damaged: known.damaged,
     located: counts['located'] === true,
   };
 }
@@ -458,9 +476,9 @@ function database(
           : ` where ${notable(config, audience.segmentSeconds)} or (session, window_start) in (select session, window_start from crowd)`;
       const answer = await connection.runAndReadAll(
         `with who as (${gathered(duckdb, 'activity', 'activity')}), ` +
-          `expected as (${expected('who', { families: 'families', agents: 'agents' })} ` +
-          `${(['position', 'moment'] as const).map((kind) => `union all by name ${gathered(duckdb, kind, kind)}`).join(' ')}), ` +
-          `features as (${featuresOf(duckdb, config, 'expected')}), ` +
+          `expected as (${expected('who', { families: 'families', agents: 'agents' })}), ` +
+          `positions as (${gathered(duckdb, 'position', 'position')}), moments as (${gathered(duckdb, 'moment', 'moment')}), ` +
+          `features as (${featuresByKind(duckdb, config, { activity: 'expected', position: 'positions', moment: 'moments' })}), ` +
           `chosen as (select * from features${where}) ` +
           'select chosen.* replace (s.session_text as session) from chosen join sessions s on s.session = chosen.session ' +
           'order by window_start, s.session_text',

@@ -1,12 +1,20 @@
 import type { DetectionConfig } from './config.js';
 import type { Dialect } from './dialect.js';
 
+/**
+ * What the requests of a session come down to before features are made of them: who asked from where (`activity`), a place
+ * in a content by network (`position`), a few seconds by network (`moment`).
+ */
+export type PieceKind = 'activity' | 'position' | 'moment';
+
 /** One feature of a session in a window: what the query counts, by one definition for both engines. */
 export interface Feature {
   readonly name: FeatureName;
   readonly meaning: string;
   readonly unit: string;
-  /** The aggregate over the pieces of a session's window (see `pieces` in `query.ts`). */
+  /** The pieces that it is made of (see `query.ts`). */
+  readonly kind: PieceKind;
+  /** The aggregate over the pieces of a session's window. */
   readonly sql: (dialect: Dialect, config: DetectionConfig) => string;
 }
 
@@ -68,39 +76,63 @@ const distinct = (column: string): string => `count(distinct ${column}) filter (
 export const features: readonly Feature[] = [
   {
     name: 'requests',
+    kind: 'activity',
     unit: 'requests',
     meaning: 'All requests with a token of the session',
     sql: () => total('requests', activity),
   },
-  { name: 'served', unit: 'requests', meaning: 'Requests answered with content', sql: () => total('served', activity) },
-  { name: 'bytes', unit: 'bytes', meaning: 'Bytes sent in answers with content', sql: () => total('bytes', activity) },
-  { name: 'media', unit: 'requests', meaning: 'Media segments served', sql: () => total('media', activity) },
+  {
+    name: 'served',
+    kind: 'activity',
+    unit: 'requests',
+    meaning: 'Requests answered with content',
+    sql: () => total('served', activity),
+  },
+  {
+    name: 'bytes',
+    kind: 'activity',
+    unit: 'bytes',
+    meaning: 'Bytes sent in answers with content',
+    sql: () => total('bytes', activity),
+  },
+  {
+    name: 'media',
+    kind: 'activity',
+    unit: 'requests',
+    meaning: 'Media segments served',
+    sql: () => total('media', activity),
+  },
   {
     name: 'cmcdMedia',
+    kind: 'activity',
     unit: 'requests',
     meaning: 'Media segments whose request carried CMCD',
     sql: () => total('cmcd', activity),
   },
   {
     name: 'expectedCmcd',
+    kind: 'activity',
     unit: 'requests',
     meaning: 'Media segments that would carry CMCD if the session did as others with its user agents do',
     sql: () => total('expected_cmcd', activity),
   },
   {
     name: 'agentOneIn',
+    kind: 'activity',
     unit: 'players',
     meaning: 'One in how many players has the rarest user agent of the session',
     sql: () => `coalesce(max(one_in) filter (where ${activity}), 0)`,
   },
   {
     name: 'toolMedia',
+    kind: 'activity',
     unit: 'requests',
     meaning: 'Media segments served to a downloading tool',
     sql: () => total('tool', activity),
   },
   {
     name: 'hostingMedia',
+    kind: 'activity',
     unit: 'requests',
     meaning: 'Media segments served to hosting networks',
     sql: (_dialect, config) =>
@@ -109,119 +141,185 @@ export const features: readonly Feature[] = [
         `${activity} and (hosting = 1${config.hostingAsns.length > 0 ? ` or asn in (${config.hostingAsns.join(', ')})` : ''})`,
       ),
   },
-  { name: 'refusedToken', unit: 'requests', meaning: 'Refused with 401', sql: () => total('refused_token', activity) },
+  {
+    name: 'refusedToken',
+    kind: 'activity',
+    unit: 'requests',
+    meaning: 'Refused with 401',
+    sql: () => total('refused_token', activity),
+  },
   {
     name: 'refusedRevoked',
+    kind: 'activity',
     unit: 'requests',
     meaning: 'Refused with 403 or 410',
     sql: () => total('refused_revoked', activity),
   },
   {
     name: 'refusedBlackout',
+    kind: 'activity',
     unit: 'requests',
     meaning: 'Refused with 451',
     sql: () => total('refused_blackout', activity),
   },
-  { name: 'failed', unit: 'requests', meaning: 'Answered with 5xx', sql: () => total('failed', activity) },
+  {
+    name: 'failed',
+    kind: 'activity',
+    unit: 'requests',
+    meaning: 'Answered with 5xx',
+    sql: () => total('failed', activity),
+  },
   {
     name: 'firstAt',
+    kind: 'activity',
     unit: 'epoch seconds',
     meaning: 'First request',
     sql: () => `min(first_at) filter (where ${activity})`,
   },
   {
     name: 'lastAt',
+    kind: 'activity',
     unit: 'epoch seconds',
     meaning: 'Last request',
     sql: () => `max(last_at) filter (where ${activity})`,
   },
-  { name: 'addresses', unit: 'addresses', meaning: 'Distinct addresses', sql: () => distinct('address') },
+  {
+    name: 'addresses',
+    kind: 'activity',
+    unit: 'addresses',
+    meaning: 'Distinct addresses',
+    sql: () => distinct('address'),
+  },
   {
     name: 'networks',
+    kind: 'activity',
     unit: 'networks',
     meaning: 'Distinct networks: /24, /56, a relay as one',
     sql: () => distinct('place'),
   },
-  { name: 'asns', unit: 'autonomous systems', meaning: 'Distinct autonomous systems', sql: () => distinct('asn') },
-  { name: 'countries', unit: 'countries', meaning: 'Distinct countries', sql: () => distinct('country') },
-  { name: 'agents', unit: 'user agents', meaning: 'Distinct user agents', sql: () => distinct('agent') },
-  { name: 'players', unit: 'players', meaning: 'Distinct CMCD session ids', sql: () => distinct('player') },
-  { name: 'edges', unit: 'edge cities', meaning: 'Distinct edge locations, by city', sql: () => distinct('edge') },
+  {
+    name: 'asns',
+    kind: 'activity',
+    unit: 'autonomous systems',
+    meaning: 'Distinct autonomous systems',
+    sql: () => distinct('asn'),
+  },
+  {
+    name: 'countries',
+    kind: 'activity',
+    unit: 'countries',
+    meaning: 'Distinct countries',
+    sql: () => distinct('country'),
+  },
+  {
+    name: 'agents',
+    kind: 'activity',
+    unit: 'user agents',
+    meaning: 'Distinct user agents',
+    sql: () => distinct('agent'),
+  },
+  {
+    name: 'players',
+    kind: 'activity',
+    unit: 'players',
+    meaning: 'Distinct CMCD session ids',
+    sql: () => distinct('player'),
+  },
+  {
+    name: 'edges',
+    kind: 'activity',
+    unit: 'edge cities',
+    meaning: 'Distinct edge locations, by city',
+    sql: () => distinct('edge'),
+  },
   {
     name: 'countryList',
+    kind: 'activity',
     unit: 'text',
     meaning: 'The countries',
     sql: (dialect) => dialect.distinctList(`case when ${served} then country end`),
   },
   {
     name: 'asnList',
+    kind: 'activity',
     unit: 'text',
     meaning: 'The autonomous systems',
     sql: (dialect) => dialect.distinctList(`case when ${served} then cast(asn as varchar) end`),
   },
   {
     name: 'positions',
+    kind: 'position',
     unit: 'positions',
     meaning: 'Places in a content that were fetched',
     sql: () => counted(position),
   },
   {
     name: 'repeatedPositions',
+    kind: 'position',
     unit: 'positions',
     meaning: 'Places fetched through several networks within togetherSeconds',
     sql: (_dialect, config) => counted(`${position} and second_at - first_at <= ${config.togetherSeconds}`),
   },
   {
     name: 'copies',
+    kind: 'position',
     unit: 'fetches',
     meaning: 'Networks that fetched each place, summed',
     sql: () => total('networks', position),
   },
   {
     name: 'refetched',
+    kind: 'position',
     unit: 'fetches',
     meaning: 'Further fetches of a place through one network',
     sql: () => total('refetched', position),
   },
   {
     name: 'renditions',
+    kind: 'position',
     unit: 'renditions',
     meaning: 'One for each place, two where one network fetched it in several renditions, summed',
     sql: () => total('renditions', position),
   },
   {
     name: 'mediaMilliseconds',
+    kind: 'position',
     unit: 'ms',
     meaning: 'Media in the video places whose length CMCD tells',
     sql: () => total('media_ms', `${position} and track = 'video'`),
   },
   {
     name: 'timedPositions',
+    kind: 'position',
     unit: 'positions',
     meaning: 'Video places',
     sql: () => counted(`${position} and track = 'video'`),
   },
   {
     name: 'contents',
+    kind: 'position',
     unit: 'contents',
     meaning: 'Distinct contents',
     sql: () => `count(distinct content) filter (where ${position})`,
   },
-  { name: 'moments', unit: 'moments', meaning: 'Moments with media', sql: () => counted(moment) },
+  { name: 'moments', kind: 'moment', unit: 'moments', meaning: 'Moments with media', sql: () => counted(moment) },
   {
     name: 'sharedMoments',
+    kind: 'moment',
     unit: 'moments',
     meaning: 'Moments with several networks',
     sql: () => counted(`${moment} and networks > 1`),
   },
   {
     name: 'mostNetworks',
+    kind: 'moment',
     unit: 'networks',
     meaning: 'Most networks in a moment',
     sql: () => `coalesce(max(networks) filter (where ${moment}), 0)`,
   },
   {
     name: 'distantMoments',
+    kind: 'moment',
     unit: 'moments',
     meaning: 'Moments in which networks played far apart, or different contents',
     sql: (_dialect, config) =>
@@ -231,12 +329,14 @@ export const features: readonly Feature[] = [
   },
   {
     name: 'playerMoments',
+    kind: 'moment',
     unit: 'moments',
     meaning: 'Moments with several networks and several CMCD session ids',
     sql: () => counted(`${moment} and networks > 1 and players_low <> players_high`),
   },
   {
     name: 'countryMoments',
+    kind: 'moment',
     unit: 'moments',
     meaning: 'Moments with several countries',
     sql: () => counted(`${moment} and networks > 1 and countries_low <> countries_high`),

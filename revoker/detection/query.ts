@@ -1,33 +1,9 @@
 import type { DetectionConfig } from './config.js';
 import type { Dialect } from './dialect.js';
-import { columnName, features } from './features.js';
+import { columnName, features, type PieceKind } from './features.js';
 
-/**
- * The columns of a piece: what the requests of a session come down to before features are made of them. There are three
- * kinds, told apart by `kind`: `activity` (who asked, from where), `position` (a place in a content, by network) and
- * `moment` (a few seconds, by network). A column that a kind has no use for is NULL.
- */
-const keys = [
-  'session',
-  'window_start',
-  'place',
-  'address',
-  'asn',
-  'country',
-  'hosting',
-  'agent',
-  'family',
-  'player',
-  'edge',
-  'content',
-  'track',
-  'position',
-  'moment',
-] as const;
-type Key = (typeof keys)[number];
-type Kind = 'activity' | 'position' | 'moment';
-
-const keysOf: Readonly<Record<Kind, readonly Key[]>> = {
+/** What tells one piece from another, for each kind of piece. */
+const keysOf = {
   activity: [
     'session',
     'window_start',
@@ -43,82 +19,69 @@ const keysOf: Readonly<Record<Kind, readonly Key[]>> = {
   ],
   position: ['session', 'window_start', 'place', 'content', 'track', 'position'],
   moment: ['session', 'window_start', 'place', 'moment'],
-};
+} as const satisfies Readonly<Record<PieceKind, readonly string[]>>;
 
-const keyTypes: Readonly<Partial<Record<Key, string>>> = {
-  place: 'varchar',
-  address: 'varchar',
-  asn: 'bigint',
-  country: 'varchar',
-  hosting: 'integer',
-  content: 'varchar',
-  track: 'varchar',
-  position: 'bigint',
-  moment: 'bigint',
-};
+const kinds: readonly PieceKind[] = ['activity', 'position', 'moment'];
+const allKeys: readonly string[] = [...new Set(kinds.flatMap((kind): readonly string[] => keysOf[kind]))];
 
 interface Measure {
   readonly name: string;
-  readonly kinds: readonly Kind[];
+  readonly kinds: readonly PieceKind[];
   /** Over requests. */
   readonly sql: string;
-  readonly type: string;
+  /** What the measures of several networks come to; a sum where it does not say. */
+  readonly together?: 'min' | 'max';
 }
 
 const ok = 'status < 400';
 
 /** Measures over the requests of one piece. `status < 400` is what the edge let through. */
 const measures: readonly Measure[] = [
-  { name: 'requests', kinds: ['activity'], type: 'bigint', sql: 'count(*)' },
-  { name: 'served', kinds: ['activity'], type: 'bigint', sql: `count(*) filter (where ${ok})` },
+  { name: 'requests', kinds: ['activity'], sql: 'count(*)' },
+  { name: 'served', kinds: ['activity'], sql: `count(*) filter (where ${ok})` },
   {
     name: 'bytes',
     kinds: ['activity'],
-    type: 'bigint',
     sql: `cast(coalesce(sum(bytes) filter (where ${ok}), 0) as bigint)`,
   },
-  { name: 'media', kinds: ['activity'], type: 'bigint', sql: `count(*) filter (where ${ok} and media = 1)` },
+  { name: 'media', kinds: ['activity'], sql: `count(*) filter (where ${ok} and media = 1)` },
   {
     name: 'cmcd',
     kinds: ['activity'],
-    type: 'bigint',
     sql: `count(*) filter (where ${ok} and media = 1 and cmcd = 1)`,
   },
   {
     name: 'tool',
     kinds: ['activity'],
-    type: 'bigint',
     sql: `count(*) filter (where ${ok} and media = 1 and tool = 1)`,
   },
-  { name: 'refused_token', kinds: ['activity'], type: 'bigint', sql: 'count(*) filter (where status = 401)' },
-  { name: 'refused_revoked', kinds: ['activity'], type: 'bigint', sql: 'count(*) filter (where status in (403, 410))' },
-  { name: 'refused_blackout', kinds: ['activity'], type: 'bigint', sql: 'count(*) filter (where status = 451)' },
-  { name: 'failed', kinds: ['activity'], type: 'bigint', sql: 'count(*) filter (where status >= 500)' },
-  { name: 'first_at', kinds: ['activity', 'position'], type: 'bigint', sql: 'min(seen_at)' },
-  { name: 'last_at', kinds: ['activity', 'position'], type: 'bigint', sql: 'max(seen_at)' },
+  { name: 'refused_token', kinds: ['activity'], sql: 'count(*) filter (where status = 401)' },
+  { name: 'refused_revoked', kinds: ['activity'], sql: 'count(*) filter (where status in (403, 410))' },
+  { name: 'refused_blackout', kinds: ['activity'], sql: 'count(*) filter (where status = 451)' },
+  { name: 'failed', kinds: ['activity'], sql: 'count(*) filter (where status >= 500)' },
+  { name: 'first_at', kinds: ['activity', 'position'], sql: 'min(seen_at)', together: 'min' },
+  { name: 'last_at', kinds: ['activity'], sql: 'max(seen_at)', together: 'max' },
   {
     name: 'refetched',
     kinds: ['position'],
-    type: 'bigint',
     sql: 'greatest(count(*) - case when min(object) = max(object) then 1 else 2 end, 0)',
   },
   {
     name: 'renditions',
     kinds: ['position'],
-    type: 'bigint',
     sql: 'case when min(rendition) = max(rendition) then 1 else 2 end',
+    together: 'max',
   },
-  { name: 'media_ms', kinds: ['position'], type: 'bigint', sql: 'cast(max(duration) as bigint)' },
-  { name: 'players_low', kinds: ['moment'], type: 'hash', sql: 'min(player)' },
-  { name: 'players_high', kinds: ['moment'], type: 'hash', sql: 'max(player)' },
-  { name: 'countries_low', kinds: ['moment'], type: 'varchar', sql: 'min(country)' },
-  { name: 'countries_high', kinds: ['moment'], type: 'varchar', sql: 'max(country)' },
-  { name: 'contents_low', kinds: ['moment'], type: 'varchar', sql: 'min(content)' },
-  { name: 'contents_high', kinds: ['moment'], type: 'varchar', sql: 'max(content)' },
+  { name: 'media_ms', kinds: ['position'], sql: 'cast(max(duration) as bigint)', together: 'max' },
+  { name: 'players_low', kinds: ['moment'], sql: 'min(player)', together: 'min' },
+  { name: 'players_high', kinds: ['moment'], sql: 'max(player)', together: 'max' },
+  { name: 'countries_low', kinds: ['moment'], sql: 'min(country)', together: 'min' },
+  { name: 'countries_high', kinds: ['moment'], sql: 'max(country)', together: 'max' },
+  { name: 'contents_low', kinds: ['moment'], sql: 'min(content)', together: 'min' },
+  { name: 'contents_high', kinds: ['moment'], sql: 'max(content)', together: 'max' },
   {
     name: 'playhead',
     kinds: ['moment'],
-    type: 'double',
     sql: "cast(avg(case when track = 'video' then position end) as double)",
   },
 ];
@@ -126,30 +89,11 @@ const measures: readonly Measure[] = [
 /** A request that is media with a known place, the only kind that positions and moments are made of. */
 export const placedMedia = `${ok} and media = 1 and position is not null and track <> 'text'`;
 
-const hashType: Readonly<Record<Dialect['name'], string>> = { duckdb: 'ubigint', trino: 'bigint' };
-
-/** The pieces of one kind, from requests already joined with their session. DuckDB makes the kinds one after another. */
-export function piecesOf(dialect: Dialect, kind: Kind, requests: string): string {
-  const group = keysOf[kind];
-  const columns = [
-    `${literalKind(kind)} as kind`,
-    ...keys.map((key) => (group.includes(key) ? key : `${nothing(dialect, keyTypes[key] ?? 'hash')} as ${key}`)),
-    ...measures.map((measure) =>
-      measure.kinds.includes(kind)
-        ? `${measure.sql} as ${measure.name}`
-        : `${nothing(dialect, measure.type)} as ${measure.name}`,
-    ),
-  ];
-  const where = kind === 'activity' ? '' : `\nwhere ${placedMedia}`;
-  return `select ${columns.join(',\n  ')}\nfrom ${requests}${where}\ngroup by ${group.join(', ')}`;
-}
-
-function literalKind(kind: Kind): string {
-  return `'${kind}'`;
-}
-
-function nothing(dialect: Dialect, type: string): string {
-  return `cast(null as ${type === 'hash' ? hashType[dialect.name] : type})`;
+/** The positions or moments of requests already joined with their session: for an engine that makes them one by one. */
+export function piecesOf(kind: 'position' | 'moment', requests: string): string {
+  const group = keysOf[kind].join(', ');
+  const own = requestMeasures(kind).map(({ name, sql }) => `${sql} as ${name}`);
+  return `select ${group},\n  ${own.join(',\n  ')}\nfrom ${requests}\nwhere ${placedMedia}\ngroup by ${group}`;
 }
 
 /**
@@ -157,13 +101,11 @@ function nothing(dialect: Dialect, type: string): string {
  * times in one statement is scanned three times. `more` are further measures, for all kinds.
  */
 export function piecesAtOnce(requests: string, more: readonly string[] = []): string {
-  const sets = (['activity', 'position', 'moment'] as const).map(
-    (kind) => `(${keysOf[kind].join(', ')}, wanted_${kind})`,
-  );
+  const sets = kinds.map((kind) => `(${keysOf[kind].join(', ')}, wanted_${kind})`);
   const kind =
     "case when grouping(address) = 0 then 'activity' when grouping(position) = 0 then 'position' else 'moment' end as kind";
   return [
-    `select ${[kind, ...keys, ...measures.map((measure) => `${measure.sql} as ${measure.name}`), ...more].join(',\n  ')}`,
+    `select ${[kind, ...allKeys, ...measures.map((measure) => `${measure.sql} as ${measure.name}`), ...more].join(',\n  ')}`,
     `from (`,
     `  select *, 1 as wanted_activity, case when ${placedMedia} then 1 else 0 end as wanted_position,`,
     `    case when ${placedMedia} then 1 else 0 end as wanted_moment`,
@@ -174,51 +116,40 @@ export function piecesAtOnce(requests: string, more: readonly string[] = []): st
   ].join('\n');
 }
 
+interface Gathering {
+  readonly name: string;
+  readonly kinds: readonly PieceKind[];
+  /** Over pieces. */
+  readonly sql: (dialect: Dialect) => string;
+}
+
+/** What pieces of several networks come to. */
+const gatherings: readonly Gathering[] = [
+  { name: 'place', kinds: ['activity'], sql: () => 'max(place)' },
+  { name: 'networks', kinds: ['position', 'moment'], sql: () => 'count(*)' },
+  ...measures
+    .filter(({ name }) => name !== 'playhead')
+    .map(({ name, kinds: those, together }) => ({
+      name,
+      kinds: those,
+      sql: () => (together === undefined ? `cast(sum(${name}) as bigint)` : `${together}(${name})`),
+    })),
+  { name: 'second_at', kinds: ['position'], sql: (dialect) => dialect.secondSmallest('first_at') },
+  { name: 'playhead_low', kinds: ['moment'], sql: () => 'min(playhead)' },
+  { name: 'playhead_high', kinds: ['moment'], sql: () => 'max(playhead)' },
+];
+
 /**
  * Pieces of several networks put together: one row a place of activity, a position, a moment. The engines' common core.
- * With `kind`, only the pieces of that kind, grouped by the keys that it has: an engine that holds the kinds apart need
- * not group by columns that are all NULL. `more` are further aggregates.
+ * With `kind`, `pieces` are of that kind alone. `more` are further aggregates.
  */
-export function gathered(dialect: Dialect, pieces: string, kind?: Kind, more: readonly string[] = []): string {
-  const all = keys.filter((key) => key !== 'place');
-  const group = kind === undefined ? all : all.filter((key) => keysOf[kind].includes(key));
-  const sums = [
-    'requests',
-    'served',
-    'bytes',
-    'media',
-    'cmcd',
-    'tool',
-    'refused_token',
-    'refused_revoked',
-    'refused_blackout',
-    'failed',
-    'refetched',
-  ];
-  /** What the kind has no use for is NULL without being looked at. */
-  const put = (
-    measure: string,
-    sql: string,
-    name: string = measure,
-    where: readonly Kind[] | undefined = undefined,
-  ) => {
-    const known = measures.find((one) => one.name === measure) as Measure;
-    const asked = kind === undefined || (where ?? known.kinds).includes(kind);
-    return `${asked ? sql : nothing(dialect, known.type)} as ${name}`;
-  };
+export function gathered(dialect: Dialect, pieces: string, kind?: PieceKind, more: readonly string[] = []): string {
+  const group = (kind === undefined ? allKeys : keysOf[kind]).filter((key) => key !== 'place');
+  const wanted = gatherings.filter((one) => kind === undefined || one.kinds.includes(kind));
+  const named = kind === undefined ? 'kind' : `'${kind}' as kind`;
   return [
-    `select ${kind === undefined ? 'kind' : `${literalKind(kind)} as kind`},`,
-    `  ${all.map((key) => (group.includes(key) ? key : `${nothing(dialect, keyTypes[key] ?? 'hash')} as ${key}`)).join(', ')},`,
-    `  ${kind === undefined || kind === 'activity' ? 'max(place)' : nothing(dialect, 'varchar')} as place, count(*) as networks,`,
-    `  ${sums.map((name) => put(name, `cast(sum(${name}) as bigint)`)).join(', ')},`,
-    `  ${put('first_at', 'min(first_at)')}, ${put('last_at', 'max(last_at)')},`,
-    `  ${put('first_at', dialect.secondSmallest('first_at'), 'second_at', ['position'])},`,
-    `  ${put('renditions', 'max(renditions)')}, ${put('media_ms', 'max(media_ms)')},`,
-    `  ${put('players_low', 'min(players_low)')}, ${put('players_high', 'max(players_high)')},`,
-    `  ${put('countries_low', 'min(countries_low)')}, ${put('countries_high', 'max(countries_high)')},`,
-    `  ${put('contents_low', 'min(contents_low)')}, ${put('contents_high', 'max(contents_high)')},`,
-    `  ${[put('playhead', 'min(playhead)', 'playhead_low'), put('playhead', 'max(playhead)', 'playhead_high'), ...more].join(', ')}`,
-    `from ${pieces}${kind === undefined ? '' : ` where kind = ${literalKind(kind)}`}`,
+    `select ${[named, ...group, ...wanted.map(({ name, sql }) => `${sql(dialect)} as ${name}`), ...more].join(',\n  ')}`,
+    `from ${pieces}`,
     `group by ${[...(kind === undefined ? ['kind'] : []), ...group].join(', ')}`,
   ].join('\n');
 }
@@ -270,15 +201,21 @@ export function expected(
   );
 }
 
-/** The features of each session and window, from gathered pieces. The engines' common core. `more` are further aggregates. */
+/**
+ * The features of each session and window, from gathered pieces; with `kind`, those of one kind of piece. The engines'
+ * common core. `more` are further aggregates.
+ */
 export function featuresOf(
   dialect: Dialect,
   config: DetectionConfig,
   gatheredPieces: string,
   more: readonly string[] = [],
+  kind?: PieceKind,
 ): string {
   const columns = [
-    ...features.map((feature) => `${feature.sql(dialect, config)} as ${columnName(feature.name)}`),
+    ...features
+      .filter((feature) => kind === undefined || feature.kind === kind)
+      .map((feature) => `${feature.sql(dialect, config)} as ${columnName(feature.name)}`),
     ...more,
   ];
   return [
@@ -287,6 +224,21 @@ export function featuresOf(
     `from ${gatheredPieces}`,
     `group by session, window_start`,
   ].join('\n');
+}
+
+/** The same features where each kind's gathered pieces are a relation of their own. */
+export function featuresByKind(
+  dialect: Dialect,
+  config: DetectionConfig,
+  relations: Readonly<Record<PieceKind, string>>,
+): string {
+  const columns = features.map(({ name, kind }) =>
+    kind === 'activity' ? columnName(name) : `coalesce(${columnName(name)}, 0) as ${columnName(name)}`,
+  );
+  const [whole, ...others] = kinds.map(
+    (kind) => `(${featuresOf(dialect, config, relations[kind], [], kind)}) ${kind}s`,
+  );
+  return `select session, window_start, ${columns.join(', ')}\nfrom ${whole}${others.map((one) => `\nleft join ${one} using (session, window_start)`).join('')}`;
 }
 
 /**
@@ -310,20 +262,9 @@ export function notable(config: DetectionConfig, segmentSeconds: number | string
   return `(media >= ${config.evidence.media} and (${tests.join('\n  or ')}))`;
 }
 
-/** The measures of one kind of piece, for an engine that makes pieces in a way of its own. */
-export function requestMeasures(kind: Kind): readonly { readonly name: string; readonly sql: string }[] {
+/** The measures of one kind of piece. */
+export function requestMeasures(kind: PieceKind): readonly { readonly name: string; readonly sql: string }[] {
   return measures.filter((measure) => measure.kinds.includes(kind));
-}
-
-/** The columns of an activity piece whose keys are given by name and whose measures are columns of the same name. */
-export function activityColumns(dialect: Dialect, given: Readonly<Partial<Record<Key, string>>>): string {
-  return [
-    "'activity' as kind",
-    ...keys.map((key) => `${given[key] ?? nothing(dialect, keyTypes[key] ?? 'hash')} as ${key}`),
-    ...measures.map((measure) =>
-      measure.kinds.includes('activity') ? measure.name : `${nothing(dialect, measure.type)} as ${measure.name}`,
-    ),
-  ].join(', ');
 }
 
 /** A segment's number: the last digits of its name before the extension. Initialisation segments have none. */

@@ -260,7 +260,9 @@ export function htmlReport(found: Detection, config: DetectionConfig, about: { r
       `<td class="number">${verdict.decidedAt === undefined ? '' : clock(verdict.decidedAt)}</td><td>${escape(verdict.reasons.slice(0, 2).join('; '))}</td></tr>`
     );
   });
-  const skipped = reading.skipped.map((file) => `<li class="mono">${escape(file.file)}: ${escape(file.why)}</li>`);
+  const skipped = [...reading.skipped, ...reading.damaged].map(
+    (file) => `<li class="mono">${escape(file.file)}: ${escape(file.why)}</li>`,
+  );
   return (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">' +
     `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"><title>Portcullis: shared and re-streamed sessions</title><style>${style}</style></head><body><main>` +
@@ -270,6 +272,6 @@ export function htmlReport(found: Detection, config: DetectionConfig, about: { r
     `${figure(whole(reading.unreadable + reading.future), 'records passed over')}</div>` +
     `<div class="ranked"><table><thead><tr><th class="number">Score</th><th>Session</th><th class="number">Decided</th><th>Why</th></tr></thead><tbody>${ranked.join('')}</tbody></table></div>` +
     `${shown.map((verdict) => section(verdict, found, config)).join('')}` +
-    `${skipped.length > 0 ? `<section><h2>Files passed over</h2><ul>${skipped.join('')}</ul></section>` : ''}</main></body></html>\n`
+    `${skipped.length > 0 ? `<section><h2>Files passed over, or read in part</h2><ul>${skipped.join('')}</ul></section>` : ''}</main></body></html>\n`
   );
 }

@@ -1,3 +1,5 @@
+import type { cmcdValues } from './cmcd.js';
+import { cmcdInHeaders } from './cmcd.js';
 import type { DetectionConfig, LogPlacement } from './config.js';
 import type { Dialect } from './dialect.js';
 import { literal } from './dialect.js';
@@ -105,7 +107,7 @@ export function requestRows(
     `coalesce(try_cast(${text('bytes')} as bigint), 0) as bytes`,
     `${dialect.hash(`coalesce(${text('agent')}, '')`)} as agent`,
     `${familyOf(dialect, text('agent'))} as family`,
-    `${toolOf(text('agent'), config)} as tool`,
+    `${toolOf(dialect, text('agent'), config)} as tool`,
     `${present('cmcd-session')} as told_player`,
     `${present('cmcd-type')} as told_type`,
     `${present('cmcd-duration')} as told_duration`,
@@ -124,10 +126,14 @@ export function requestRows(
     `${withoutParameter(dialect.at('segments', -1))} as file`,
     `${withoutParameter(dialect.at('segments', -2))} as folder`,
     `${contentExpression(dialect, config)} as played`,
-    `coalesce(told_player, ${whenCmcd(`split_part(${cut('sid%3D%22')}, '%22', 1)`)}) as player_text`,
-    `coalesce(told_type, ${whenCmcd(`substr(${cut('ot%3D')}, 1, 2)`)}) as type_text`,
+    `coalesce(${[`told_player`, whenCmcd(`split_part(${cut('sid%3D%22')}, '%22', 1)`), ...inHeaders(dialect, fields, 'sid')].join(', ')}) as player_text`,
+    `coalesce(${[`told_type`, whenCmcd(`substr(${cut('ot%3D')}, 1, 2)`), ...inHeaders(dialect, fields, 'ot')].join(', ')}) as type_text`,
     // Encoded once, or twice by some pipelines.
-    `coalesce(${dialect.number('told_duration', '^([0-9]{1,7})', 1)}, ${whenCmcd(dialect.number('query_text', '2Cd%(?:25)?3D([0-9]{1,7})', 1))}) as duration`,
+    `coalesce(${[
+      dialect.number('told_duration', '^([0-9]{1,7})', 1),
+      whenCmcd(dialect.number('query_text', '(?:2C|CMCD=)d%(?:25)?3D([0-9]{1,7})', 1)),
+      ...inHeaders(dialect, fields, 'd').map((sql) => `try_cast(${sql} as bigint)`),
+    ].join(', ')}) as duration`,
     `in_query or told_player is not null or told_type is not null${
       fields.headers === undefined ? '' : ` or coalesce(${dialect.contains('lower(headers_text)', 'cmcd-')}, false)`
     } as has_cmcd`,
@@ -160,15 +166,23 @@ export function requestRows(
   return `select ${third.join(', ')}\nfrom (select ${second.join(', ')}\nfrom (select ${first.join(', ')}\nfrom ${relation}) cut_once) named_once`;
 }
 
+/** A key's value in the CMCD headers, where the log has headers. */
+function inHeaders(dialect: Dialect, fields: FieldExpressions, key: keyof typeof cmcdValues): string[] {
+  if (fields.headers === undefined) return [];
+  const found = dialect.extract('headers_text', cmcdInHeaders(key), 1);
+  return [`case when ${dialect.contains('lower(headers_text)', 'cmcd-')} then ${found} end`];
+}
+
 /** The browser or device of a user agent: what stands in its first product's comment, however the versions differ. */
 function familyOf(dialect: Dialect, agent: string): string {
   return dialect.hash(`split_part(coalesce(${agent}, ''), '/', 2)`);
 }
 
-/** 1 for a user agent that downloads and does not play, else 0. */
-function toolOf(agent: string, config: DetectionConfig): string {
-  const names = config.tools.map((tool) => literal(tool.toLowerCase())).join(', ') || "''";
-  return `case when lower(split_part(${agent}, '/', 1)) in (${names}) then 1 else 0 end`;
+/** 1 for a user agent that downloads and does not play, else 0: by its first product, whatever the case. */
+function toolOf(dialect: Dialect, agent: string, config: DetectionConfig): string {
+  if (config.tools.length === 0) return '0';
+  const names = config.tools.map(escapeExpression).join('|');
+  return `case when ${dialect.matches(agent, `(?i)^(?:${names})(?:/|$)`)} then 1 else 0 end`;
 }
 
 /** A request's token, as an expression over the fields of a log; NULL where it has none. */

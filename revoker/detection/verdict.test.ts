@@ -99,6 +99,10 @@ describe('honest viewers stay below the threshold', () => {
       { media: 180, positions: 130, timedPositions: 130, mediaMilliseconds: 520_000, refetched: 50 },
     ],
     [
+      'skipping through recordings at five times real time, with nothing else to be said against it',
+      { media: 430, positions: 400, timedPositions: 400, mediaMilliseconds: 1_740_000, refetched: 30 },
+    ],
+    [
       'watching four angles at home',
       {
         media: 300,
@@ -134,8 +138,12 @@ describe('abuse is flagged', () => {
     ['one session in eight networks', shared],
     ['friends who watch a recording at different places', { ...shared, repeatedPositions: 0, distantMoments: 25 }],
     [
-      'a ripper at five times real time',
-      { media: 380, positions: 380, timedPositions: 380, mediaMilliseconds: 1_620_000, cmcdMedia: 0, expectedCmcd: 0 },
+      'a ripper at five times real time, with a user agent that hardly anybody has',
+      { media: 380, positions: 380, timedPositions: 380, mediaMilliseconds: 1_620_000, agentOneIn: 900 },
+    ],
+    [
+      'a ripper at nine times real time, whatever else',
+      { media: 700, positions: 700, timedPositions: 700, mediaMilliseconds: 2_820_000 },
     ],
     [
       'a proxy pool: every segment once, through fifteen countries',

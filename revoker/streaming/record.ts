@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { decode } from '@portcullis/tokens/decode';
 import { addressToHex, rangeOfNetwork } from '../detection/addresses.js';
+import { cmcdInHeaders } from '../detection/cmcd.js';
 import type { DetectionConfig, LogPlacement } from '../detection/config.js';
 import { mapFields, missingFields } from '../detection/fields.js';
 import type { SessionKind } from '../detection/features.js';
@@ -33,6 +34,8 @@ export class PoisonRecord extends Error {
 const mediaName = /\.(?:m4s|ts|mp4|m4v|m4a|cmfv|cmfa|aac|m2ts|webm|mp3|ac3|ec3)$/i;
 const positionName = /([0-9]+)[^0-9.]*\.[A-Za-z0-9]+$/;
 const audioName = /audio|\.m4a|\.cmfa|\.aac|\.mp3|\.ac3|\.ec3/i;
+const headerType = new RegExp(cmcdInHeaders('ot'));
+const headerPlayer = new RegExp(cmcdInHeaders('sid'));
 const shortestToken = 40;
 
 /** A short name that stays the same, for texts of any length. */
@@ -83,14 +86,17 @@ export function recordReader(
     if (config.publicPaths.some((prefix) => path === prefix || path.startsWith(`${prefix.replace(/\/+$/, '')}/`)))
       return undefined;
     const segments = path.split('/');
-    const token = tokenOf(config.placements, segments, path, value('query'), value('cookie'), value('headers'));
+    const headers = value('headers') ?? '';
+    const token = tokenOf(config.placements, segments, path, value('query'), value('cookie'), headers);
     const file = (segments.at(-1) ?? '').split(';')[0] as string;
     const number = /init/i.test(file) || !mediaName.test(file) ? undefined : positionName.exec(file)?.[1];
     if (token === undefined || number === undefined) return undefined;
     const query = value('query')?.replaceAll('%25', '%') ?? '';
-    const type = value('cmcd-type') ?? /(?:%2C|CMCD%3D|CMCD=)ot%3D([a-z]+)/.exec(query)?.[1];
+    const type =
+      value('cmcd-type') ?? /(?:%2C|CMCD%3D|CMCD=)ot%3D([a-z]+)/.exec(query)?.[1] ?? headerType.exec(headers)?.[1];
     if (type !== undefined && /^(?:i|m|c|tt|k)$/.test(type)) return undefined;
-    const player = value('cmcd-session') ?? /sid%3D%22([^%]{1,64})%22/.exec(query)?.[1];
+    const player =
+      value('cmcd-session') ?? /sid%3D%22([^%]{1,64})%22/.exec(query)?.[1] ?? headerPlayer.exec(headers)?.[1];
     const asnText = value('asn');
     const asn = asnText === undefined || !/^\d+$/.test(asnText) ? undefined : Number(asnText);
     const country = value('country');

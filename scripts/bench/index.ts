@@ -1,4 +1,6 @@
-// All benchmarks: `npm run bench`, some of them with `npm run bench -- edge sdk`, figures for machines with `--json`.
+// All benchmarks: `npm run bench`, some of them with `npm run bench -- edge sdk`, figures for machines with `--json`, and
+// what there is with `--help`.
+import { readArguments } from './arguments.js';
 import type { BenchFigure } from './figure.js';
 import { benchParts } from 'portcullis:bench-parts';
 import { createCli } from '../cli/output.js';
@@ -27,18 +29,21 @@ function within({ value, budget, higherIsBetter }: BenchFigure): string {
 }
 
 async function main(args: readonly string[]): Promise<void> {
-  const json = args.includes('--json');
-  const cli = createCli({ json, configPath: 'portcullis.config.ts' });
-  const wanted = args.filter((arg) => !arg.startsWith('-'));
-  const unknown = wanted.filter((name) => !(name in benchParts));
-  if (unknown.length > 0) {
-    cli.warn(`no benchmark is called ${unknown.join(', ')}; there are: ${Object.keys(benchParts).join(', ')}`);
+  const asked = readArguments(args, Object.keys(benchParts));
+  const cli = createCli({ json: asked.kind === 'run' && asked.json, configPath: 'portcullis.config.ts' });
+  if (asked.kind === 'help') {
+    cli.result({}, () => asked.text);
+    return;
+  }
+  if (asked.kind === 'wrong') {
+    cli.warn(asked.message);
     process.exitCode = 2;
     return;
   }
   const figures: BenchFigure[] = [];
-  for (const [name, load] of Object.entries(benchParts)) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue;
+  for (const name of asked.names) {
+    const load = benchParts[name];
+    if (!load) continue;
     cli.line(`measuring ${name} …`);
     try {
       figures.push(...(await (await load()).bench()));

@@ -14,11 +14,11 @@ import type { BenchFigure } from './figure.js';
 
 const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1] as number;
 
-/** Milliseconds of a fresh Node to load a bundle, beside what it takes to start; the best of nine. */
+/** Milliseconds of a fresh Node to load a bundle, beside what it takes to start; the best of 25: it is the machine that varies. */
 function loadTime(file: string): number {
   const script = `const start = process.hrtime.bigint(); require(${JSON.stringify(file)}); console.log(Number(process.hrtime.bigint() - start) / 1e6);`;
   const time = (): number => Number(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' }));
-  return Math.min(...Array.from({ length: 9 }, time));
+  return Math.min(...Array.from({ length: 25 }, time));
 }
 
 /** Microseconds of one call. */

@@ -60,7 +60,14 @@ export interface GuardOptions {
 export function guardPlan(config: FunctionsConfig, options: GuardOptions): LambdaPlan {
   const { event, ...edge } = options;
   const baked: GuardConfig = { ...edgePolicy(config), ...edge, eventType: event };
-  return { name: 'guard', event, module: 'edge/handlers/guard.ts', factory: 'guardHandler', config: baked };
+  return {
+    name: 'guard',
+    event,
+    module: 'edge/handlers/guard.ts',
+    factory: 'guardHandler',
+    config: baked,
+    answers: baked.settings,
+  };
 }
 
 /**
@@ -82,6 +89,7 @@ export function lambdaPlans(config: PortcullisConfig): LambdaPlan[] {
       module: 'edge/handlers/start.ts',
       factory: 'startHandler',
       config: start,
+      answers: start.config.validator.settings,
     });
   if (lambda.guard) {
     const { event } = lambda.guard;

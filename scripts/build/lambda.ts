@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { zipSync } from 'fflate';
+import { reasons } from '@portcullis/tokens/core/reasons';
+import type { EventRequest } from '@portcullis/tokens/core/request';
+import { ANSWER_BYTES, answerBytes, preflightAnswer, refusalAnswer, type AnswerSettings } from '../../edge/answer.js';
 import { allFeatures } from './features.js';
 import { literal } from './functions.js';
 
@@ -21,18 +24,14 @@ export interface LambdaPlan {
   readonly factory: string;
   /** Baked in: Lambda@Edge has no environment variables. Plain values and regular expressions; never a secret. */
   readonly config: object;
+  /** How it answers; absent: in a few bytes, always the same. */
+  readonly answers?: AnswerSettings | undefined;
 }
 
 /** Bytes of the compressed package that Lambda@Edge accepts. */
 export const LAMBDA_ZIP_BYTES: Readonly<Record<LambdaEventName, number>> = {
   'viewer-request': 1_048_576,
   'origin-request': 52_428_800,
-};
-
-/** Bytes of an answer that a handler makes, headers and body together. */
-export const LAMBDA_RESPONSE_BYTES: Readonly<Record<LambdaEventName, number>> = {
-  'viewer-request': 40_960,
-  'origin-request': 1_048_576,
 };
 
 /** Our own bound for a bundle, so that a cold start has little to read. */
@@ -47,6 +46,9 @@ export interface BuiltLambda {
   readonly bytes: number;
   readonly zipBytes: number;
   readonly limit: number;
+  /** Of the longest answer that the configuration makes, and what its event may have; what tokens ask for is bounded at the edge. */
+  readonly answerBytes: number;
+  readonly answerLimit: number;
   /** Of the package; the same sources and configuration make the same. In base64, as Lambda's `CodeSha256` has it. */
   readonly sha256: string;
   /** What keeps it from being deployed; empty where nothing does. */
@@ -93,21 +95,51 @@ export function zipLambda(code: string): Uint8Array {
 }
 
 /** What keeps a handler from being deployed. */
-export function lambdaProblems(plan: Pick<LambdaPlan, 'event'>, code: string, zipBytes: number): string[] {
+export function lambdaProblems(plan: Pick<LambdaPlan, 'event' | 'answers'>, code: string, zipBytes: number): string[] {
   const bytes = Buffer.byteLength(code);
   const limit = LAMBDA_ZIP_BYTES[plan.event];
+  const answer = longestAnswer(plan.answers);
+  const answerLimit = ANSWER_BYTES[plan.event];
   return [
     ...(bytes > LAMBDA_BUNDLE_BYTES ? [`the bundle has ${bytes} bytes, over our ${LAMBDA_BUNDLE_BYTES}`] : []),
     ...(zipBytes > limit ? [`the package has ${zipBytes} bytes, over ${limit} for ${plan.event}`] : []),
+    ...(answer > answerLimit ? [`an answer has ${answer} bytes, over ${answerLimit} for ${plan.event}`] : []),
     ...environmentOf(code).map((name) => `it reads the environment variable ${name}, which Lambda@Edge does not have`),
   ];
 }
 
+/** Bytes of the longest answer that settings make: to a preflight, or a refusal, for the longest origin. */
+function longestAnswer(settings: AnswerSettings | undefined): number {
+  if (!settings) return 0;
+  const origins = settings.corsOrigins ?? [`https://${'x'.repeat(253)}`];
+  return Math.max(
+    ...origins.flatMap((value) => {
+      const request: EventRequest = {
+        method: 'OPTIONS',
+        uri: '/',
+        querystring: {},
+        headers: { origin: { value } },
+        cookies: {},
+        rawQueryString: () => '',
+      };
+      const id = 'x'.repeat(56);
+      const answers = reasons.map((reason) => refusalAnswer(reason, request, id, settings));
+      return [...answers, preflightAnswer(request, settings) ?? { status: '204' }].map(answerBytes);
+    }),
+  );
+}
+
 /** Environment variables that code reads and Lambda@Edge does not give: reserved ones are there, others cannot be set. */
 function environmentOf(code: string): string[] {
-  const names = [...code.matchAll(/\bprocess\.env\b(?:\.(\w+)|\["(\w+)"\])?/g)].map(
-    (match) => match[1] ?? match[2] ?? '?',
+  // `process.env.NAME`, `process["env"]["NAME"]`; any other use of it is as good as a name: `{ env } = process`, a copy.
+  const process = /\b(?:process|require\("(?:node:)?process"\))/.source;
+  const uses = code.matchAll(
+    new RegExp(
+      `${process}(?:\\.env\\b|\\["env"\\])(?:\\.(\\w+)|\\["(\\w+)"\\])?|\\{[^{}]*\\benv\\b[^{}]*\\}=${process}`,
+      'g',
+    ),
   );
+  const names = [...uses].map((match) => match[1] ?? match[2] ?? '?');
   return [...new Set(names)].filter((name) => name !== 'AWS_REGION');
 }
 
@@ -131,6 +163,8 @@ export async function writeLambdas(plans: readonly LambdaPlan[], output: string)
       bytes: Buffer.byteLength(code),
       zipBytes: zipped.length,
       limit: LAMBDA_ZIP_BYTES[plan.event],
+      answerBytes: longestAnswer(plan.answers),
+      answerLimit: ANSWER_BYTES[plan.event],
       sha256: createHash('sha256').update(zipped).digest('base64'),
       problems: lambdaProblems(plan, code, zipped.length),
     });

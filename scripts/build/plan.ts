@@ -67,12 +67,16 @@ function featuresOf(config: PlannedConfig, placements: readonly Placement[]): Fe
   );
   const blackout = config.blackout ?? (profile.blackout && located);
   const byContent = scopes.has('content') || scopes.has('subject-content') || blackout;
+  const cors = config.cors === undefined ? profile.cors : config.cors !== false;
   const placed = (kind: Placement['kind']): boolean => placements.some((placement) => placement.kind === kind);
   return {
     cat: formats.includes('cat'),
     jwt: formats.includes('jwt'),
     anyEngine: false,
     anyJson: profile.anyJson && formats.includes('jwt'),
+    fractions: profile.fractions && formats.includes('jwt'),
+    escapes: profile.escapes,
+    catuParts: profile.catuParts && claims.has('catu'),
     audience: true,
     catu: claims.has('catu'),
     catuRegex: claims.has('catu.regex'),
@@ -95,6 +99,8 @@ function featuresOf(config: PlannedConfig, placements: readonly Placement[]): Fe
     onUnknown: Object.values(config.claims.onUnknown).includes('allow'),
     path: placed('path'),
     manyPaths: placements.filter(({ kind }) => kind === 'path').length > 1,
+    // One path segment is the only place that holds no more than one.
+    manyTokens: placements.length > 1 || !placed('path'),
     pathParameter: placed('pathParameter'),
     query: placed('query'),
     cookie: placed('cookie'),
@@ -110,7 +116,9 @@ function featuresOf(config: PlannedConfig, placements: readonly Placement[]): Fe
     cutOffs: config.revocation.cutOffs ?? (profile.cutOffs || scopes.has('subject') || scopes.has('subject-content')),
     blackout,
     contentId: located && (byContent || (config.embedOrigins ?? []).some((rule) => rule.content !== undefined)),
-    cors: config.cors === undefined ? profile.cors : config.cors !== false,
+    cors,
+    // A browser asks beforehand where a player adds headers: ours, or what the configuration names.
+    preflight: cors && (Boolean(config.cors) || placed('header') || placed('authorization')),
     publicPaths: config.publicPaths !== undefined,
     keyScope: config.keyRecords.scope ?? profile.keyScope,
     modes: config.keyRecords.modes ?? profile.keyModes,

@@ -13,6 +13,12 @@ export interface Profile {
   readonly keyScope: boolean;
   /** JSON that is not as compact as its writers make it: spaces, escapes, numbers spelled oddly. */
   readonly anyJson: boolean;
+  /** Numbers with a fraction in JSON, which engines do not all write alike. */
+  readonly fractions: boolean;
+  /** Escapes in paths; without it a path that has one is refused. */
+  readonly escapes: boolean;
+  /** Components of the URI other than the path in `catu`. */
+  readonly catuParts: boolean;
   /** Whether country codes in tokens must be assigned ones; otherwise, two letters. */
   readonly countryCodes: boolean;
   /** Revocation buckets that go on in a second key; without it an overfull one is a fault of the store: 503. */
@@ -57,6 +63,9 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyModes: true,
     keyScope: true,
     anyJson: true,
+    fractions: true,
+    escapes: true,
+    catuParts: true,
     countryCodes: true,
     overflow: true,
     cutOffs: true,
@@ -71,13 +80,16 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyModes: true,
     keyScope: true,
     anyJson: false,
+    fractions: true,
+    escapes: true,
+    catuParts: true,
     countryCodes: false,
     overflow: false,
     cutOffs: false,
   },
   'jwt-minimal': {
     formats: ['jwt'],
-    placements: { path: 'first', query: true, header: true },
+    placements: { path: 'first' },
     claims: ['catu'],
     scopes: ['session'],
     blackout: false,
@@ -85,6 +97,9 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyModes: false,
     keyScope: false,
     anyJson: false,
+    fractions: false,
+    escapes: false,
+    catuParts: false,
     countryCodes: false,
     overflow: false,
     cutOffs: false,
@@ -99,6 +114,9 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyModes: false,
     keyScope: false,
     anyJson: false,
+    fractions: true,
+    escapes: true,
+    catuParts: true,
     countryCodes: false,
     overflow: false,
     cutOffs: false,

@@ -1,4 +1,5 @@
 import type { Placement } from '@portcullis/tokens';
+import { CATGEOISO3166 } from '@portcullis/tokens/core/labels';
 import type { StartSettings } from '../../edge/handlers/start.js';
 import type { PortcullisConfig } from '../config/schema.js';
 import type { Features } from './features.js';
@@ -61,7 +62,11 @@ export function startSettings(config: PortcullisConfig): StartSettings | undefin
       },
       path: start.path,
       kids: [start.kid, ...start.olderKids],
-      policy: { ...policy, understood: understoodClaims(features) },
+      policy: {
+        ...policy,
+        unplaced: build.policy.allowUnknown?.includes(CATGEOISO3166) ? 'allow' : 'refuse',
+        understood: understoodClaims(features),
+      },
       delivery: {
         by,
         status,

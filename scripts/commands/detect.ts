@@ -143,6 +143,8 @@ function readable(error: unknown): unknown {
 function warn(cli: Cli, { reading }: Detection): void {
   for (const file of reading.skipped.slice(0, 10)) cli.warn(`${file.file} passed over: ${file.why}`);
   if (reading.skipped.length > 10) cli.warn(`${reading.skipped.length - 10} more files passed over`);
+  for (const file of reading.damaged.slice(0, 10)) cli.warn(`${file.file}: ${file.why}`);
+  if (reading.damaged.length > 10) cli.warn(`${reading.damaged.length - 10} more files read in part`);
   if (reading.unreadable > 0) cli.warn(`${reading.unreadable} lines are no records and were passed over`);
   if (reading.future > 0) cli.warn(`${reading.future} records are dated in the future and were passed over`);
   if (reading.records > 0 && reading.tokened === 0) {

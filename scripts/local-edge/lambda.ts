@@ -1,3 +1,4 @@
+import { ANSWER_BYTES } from '../../edge/answer.js';
 import type {
   LambdaEvent,
   LambdaEventType,
@@ -20,8 +21,8 @@ export type BehaviorLambdas = Readonly<Partial<Record<LambdaEventName, LambdaHan
 
 /** Bytes of an answer that a handler makes, and milliseconds that it may take (CloudFront quotas, Lambda@Edge). */
 const limits: Readonly<Record<LambdaEventName, { readonly bytes: number; readonly milliseconds: number }>> = {
-  'viewer-request': { bytes: 40_960, milliseconds: 5000 },
-  'origin-request': { bytes: 1_048_576, milliseconds: 30_000 },
+  'viewer-request': { bytes: ANSWER_BYTES['viewer-request'], milliseconds: 5000 },
+  'origin-request': { bytes: ANSWER_BYTES['origin-request'], milliseconds: 30_000 },
 };
 
 /** Headers that a request handler may not change (developer guide, "Read-only headers"). */
@@ -169,7 +170,8 @@ export function checkLambdaResult(name: LambdaEventName, result: unknown, sent: 
     if (body !== undefined && typeof body !== 'string') throw new FunctionValidationError('body must be a text');
     if (bodyEncoding !== undefined && bodyEncoding !== 'text' && bodyEncoding !== 'base64')
       throw new FunctionValidationError('bodyEncoding must be text or base64');
-    const bytes = (body?.length ?? 0) + headers.reduce((sum, [key, value]) => sum + key.length + value.length + 4, 0);
+    const bytes =
+      Buffer.byteLength(body ?? '') + headers.reduce((sum, [key, value]) => sum + key.length + value.length + 4, 0);
     if (bytes > limits[name].bytes)
       throw new FunctionValidationError(`the answer has ${bytes} bytes; ${name} takes ${limits[name].bytes} at most`);
     return { kind: 'response', response: result as unknown as LambdaResponse };

@@ -1,8 +1,11 @@
 // Playback that starts with a public-key token: Lambda@Edge checks it once, and every segment after it carries an HMAC token
 // that the compiled function checks by itself.
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { VendAnswer } from '../../scripts/local-edge/vending.js';
 import { decode } from '../../tokens/src/index.js';
 import { launchChromium } from './chromium.js';
 import { DemoPage } from './demo-page.js';
@@ -76,5 +79,50 @@ test('cuts off the session that the exchange carried over', async () => {
     expect(await demo.refusal()).toMatchObject({ code: '403', reason: 'revoked' });
   } finally {
     await demo.page.close();
+  }
+});
+
+test('keeps the session in a cookie where the browser sends it back, and in the path where it does not', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'portcullis-cookie-'));
+  const file = join(folder, 'portcullis.config.json');
+  const config = {
+    placements: { path: 'first', cookie: true },
+    lambda: { keys: [{ kind: 'jwks', jwks: { keys: [] } }], start: { kid: 'edge', exchange: { by: 'cookie' } } },
+  };
+  await writeFile(file, JSON.stringify(config));
+  const by = await runEdge('--lambda', '--config', file);
+  const page = await browser.newPage();
+  try {
+    const vend = async (): Promise<VendAnswer> =>
+      (await (
+        await fetch(by.addresses.vend, { method: 'POST', body: JSON.stringify({ start: 'ES256' }) })
+      ).json()) as VendAnswer;
+    /** Asks for an address from a page, and then for the playlist of it that comes first. */
+    const play = async (from: string, url: string) => {
+      await page.goto(from);
+      return page.evaluate(async (start) => {
+        const first = await fetch(start);
+        const line = (await first.text()).split('\n').find((text) => /^[^#].*m3u8/.test(text)) ?? '';
+        const next = await fetch(new URL(line, first.url));
+        return { url: first.url, statuses: [first.status, next.status], cookies: document.cookie };
+      }, url);
+    };
+    // From a page of the edge's own, cookies come back by themselves: no token in any address, and no script sees it.
+    const own = await play(`${by.addresses.edge}/none`, (await vend()).url);
+    expect(own.statuses).toEqual([200, 200]);
+    expect([tokenIn(new URL(own.url).pathname), new URL(own.url).search, own.cookies]).toEqual([undefined, '', '']);
+    const [cookie] = await page.context().cookies();
+    expect(cookie).toMatchObject({ httpOnly: true, secure: true });
+    expect(decode(cookie?.value ?? '')).toMatchObject({ alg: 'HS256', kid: 'edge' });
+    // Scripts of another origin's page ask without cookies.
+    await page.context().clearCookies();
+    const other = await play(by.addresses.site, (await vend()).url);
+    expect(other.statuses).toEqual([200, 200]);
+    expect(decode(tokenIn(new URL(other.url).pathname) ?? '')).toMatchObject({ alg: 'HS256', kid: 'edge' });
+    expect(await page.context().cookies()).toEqual([]);
+  } finally {
+    await page.close();
+    expect(await by.end()).toBe(0);
+    await rm(folder, { recursive: true, force: true });
   }
 });

@@ -123,7 +123,7 @@ it.each(['w3c', 'realtime', 'json', 'parquet'] as const)('reads %s logs as it re
 
 describe('bad logs', () => {
   it('never stop a run: they are counted, named and passed over', async () => {
-    const log = await simulatedLog({ seed: 6, viewers: 60, minutes: 3 });
+    const log = await simulatedLog({ seed: 6, viewers: 80, minutes: 4, abuserShare: 0.05 });
     const good = await detectIn({ logs: [log.folder], config, now });
     const [name = ''] = await readdir(log.folder);
     const whole = await readFile(join(log.folder, name), 'utf8');
@@ -132,7 +132,7 @@ describe('bad logs', () => {
     const compressed = gzipSync(whole);
     await writeFile(join(log.folder, 'truncated.gz'), compressed.subarray(0, compressed.length / 2));
     const broken = Buffer.from(compressed);
-    broken.fill(0xaa, broken.length / 2, broken.length / 2 + 4000);
+    broken.fill(0xaa, broken.length >> 1, (broken.length >> 1) + 4000);
     await writeFile(join(log.folder, 'damaged.gz'), broken);
     await writeFile(
       join(log.folder, 'junk.log'),
@@ -150,12 +150,26 @@ describe('bad logs', () => {
     );
     await appendFile(join(log.folder, 'lines.log'), Buffer.from([0xff, 0xfe, 0x00, 0x80, 0x0a]));
     const found = await detectIn({ logs: [log.folder], config, now });
+    expect(good.reading).toMatchObject({ unreadable: 0, skipped: [], damaged: [] });
     expect(found.reading.records).toBeGreaterThanOrEqual(good.reading.records);
+    expect(found.reading.damaged.map(({ file, why }) => [file.split('/').at(-1), why])).toEqual([
+      ['damaged.gz', 'its gzip is damaged: read as far as it makes sense'],
+      ['truncated.gz', 'its gzip ends too early: read as far as it goes'],
+    ]);
     expect(found.reading.future).toBe(1);
     expect(found.reading.unreadable).toBeGreaterThanOrEqual(3);
     const skipped = found.reading.skipped.map((file) => file.file.split('/').at(-1));
-    expect(skipped).toEqual(expect.arrayContaining(['empty.log', 'columns.log', 'junk.log', 'not-parquet.parquet']));
+    expect(skipped.sort()).toEqual(['junk.log', 'empty.log', 'not-parquet.parquet', 'columns.log'].sort());
+    expect(found.reading.skipped.every((file) => file.why !== '')).toBe(true);
     expect(gunzipSync(compressed).length).toBe(Buffer.byteLength(whole));
+    // The files that are whole are judged as without the bad ones beside them.
+    for (const name of ['truncated.gz', 'damaged.gz']) await rm(join(log.folder, name));
+    const beside = await detectIn({ logs: [log.folder], config, now });
+    expect(beside.reading.records).toBe(good.reading.records);
+    expect(good.verdicts.filter((verdict) => verdict.flagged).length).toBeGreaterThan(0);
+    expect(beside.verdicts.map(({ session, score }) => ({ session, score }))).toEqual(
+      good.verdicts.map(({ session, score }) => ({ session, score })),
+    );
     await log.remove();
   });
 

@@ -147,6 +147,62 @@ describe('where a token stands', () => {
   });
 });
 
+describe('what a request says of its player', () => {
+  const fields = { path: 'p', query: 'q', agent: 'a', headers: 'h', status: 's' };
+  const config = parseDetectionConfig();
+  async function told(given: { query?: string; agent?: string; headers?: string }): Promise<Record<string, unknown>> {
+    const { query: q = '-', agent = 'Mozilla/5.0', headers = '-' } = given;
+    const line = `(select '/live/x/ch1/v5/seg_7.m4s' as p, ${literal(q)} as q, ${literal(agent)} as a, ${literal(headers)} as h, '200' as s) line`;
+    const [row] = await query(
+      `select player, hash('4f2c-9') as same, object_type, duration, cmcd, tool from (${requestRows(duckdb, line, fields, config)})`,
+    );
+    return { ...row, player: row?.['player'] === row?.['same'] };
+  }
+
+  const headers =
+    'Host:video.example.tv\nCMCD-Object:br=3200,d=4004,ot=v\nCMCD-Session:cid="final",sid="4f2c-9",v=2\nCookie:sid="other"';
+  it.each([
+    ['in the query', { query: 'CMCD=br%3D3200%2Cd%3D4004%2Cot%3Dv%2Csid%3D%224f2c-9%22' }],
+    ['in the query, the duration first', { query: 'CMCD=d%3D4004%2Cot%3Dv%2Csid%3D%224f2c-9%22' }],
+    [
+      'in the query, encoded twice',
+      { query: 'CMCD=br%253D3200%252Cd%253D4004%252Cot%253Dv%252Csid%253D%25224f2c-9%2522' },
+    ],
+    ['in headers', { headers }],
+    ['in headers that the log has encoded', { headers: encodeURIComponent(headers) }],
+    ['in headers of HTTP/2, in small letters', { headers: headers.replaceAll('CMCD-', 'cmcd-') }],
+  ])('CMCD %s', async (_where, given) => {
+    const row = await told(given);
+    expect({ ...row, object_type: String(row['object_type']).slice(0, 1) }).toMatchObject({
+      player: true,
+      object_type: 'v',
+      duration: '4004',
+      cmcd: 1,
+    });
+  });
+
+  it('is not looked for in other headers', async () => {
+    const row = await told({ headers: 'CMCD-Status:bs\nCookie:a=1, sid="4f2c-9", d=4004' });
+    expect(row).toMatchObject({ player: false, object_type: null, duration: null, cmcd: 1 });
+    expect(await told({ headers: encodeURIComponent('CMCD-Status:bs\nCookie:a=1, sid="4f2c-9"') })).toMatchObject({
+      player: false,
+    });
+  });
+
+  it.each([
+    ['curl/8.9.1', 1],
+    ['Curl/8.9.1', 1],
+    ['N_m3u8DL-RE/0.3', 1],
+    ['wget', 1],
+    ['curling-app/2.0', 0],
+    ['Mozilla/5.0%20(like%20curl/8)', 0],
+    ['n.m3u8dl-re/1', 0],
+    ['', 0],
+  ])('is a downloading tool by its first product alone: %s', async (agent, tool) => {
+    expect(await told({ agent })).toMatchObject({ tool });
+  });
+});
+
 describe('addresses', () => {
   const addresses = [
     '203.0.113.9',

@@ -12,6 +12,7 @@ const trinoOnDuckdb = [
   "create macro from_base(x, b) as cast('0x' || x as bigint)",
   'create macro json_extract_scalar(x, p) as json_extract_string(x, p)',
   'create macro element_at(l, i) as l[i]',
+  'create macro regexp_like(x, e) as regexp_matches(x, e)',
   'create macro to_unixtime(x) as epoch(x)',
   'create macro array_sort(l) as list_sort(l)',
   'create macro array_join(l, s) as array_to_string(l, s)',

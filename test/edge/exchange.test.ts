@@ -239,6 +239,40 @@ describe('the exchange', () => {
     }
   });
 
+  it('makes no session of what the function would refuse, or ignore, on every segment', async () => {
+    const token = await cat({ geohash: 'u33d' });
+    const at = { ...viewer, 'CloudFront-Viewer-Latitude': '52.52', 'CloudFront-Viewer-Longitude': '13.40' };
+    const request = { uri: `${startUrl}?CAT=${token}`, headers: at };
+    expect(reasonOf(await start(request))).toBe('unsupported_claim');
+    // Told to ignore claims that it was built without, the function would let such a session go anywhere.
+    const ignoring = lambdaOf(startConfig({}, { claims: { uncompiled: 'ignore' } }));
+    expect(reasonOf(await start(request, ignoring))).toBe('unsupported_claim');
+    const use = ['catu', 'catm', 'catnip', 'catgeoiso3166', 'geohash'] as const;
+    expect((await start(request, lambdaOf(startConfig({}, { claims: { use: [...use] } })))).status).toBe('307');
+  });
+
+  it('refuses what can be written in no session token, without asking anybody to come again', async () => {
+    // As long as a token may be: with session, network and country it is longer.
+    const rest = (await cat({ sub: 'x'.repeat(2000) })).length;
+    const longest = await cat({ sub: 'x'.repeat(2000 + Math.floor(((4096 - rest) * 3) / 4)) });
+    expect(longest.length).toBeGreaterThan(4090);
+    const long = await start({ uri: `${startUrl}?CAT=${longest}` });
+    expect([long.status, reasonOf(long)]).toEqual(['401', 'invalid_claim']);
+    const intoCat = lambdaOf(startConfig({ exchange: { format: 'cat' } }));
+    const other = await start({ uri: `${startUrl}?CAT=${await jwt({ sid: 'no bytes' })}` }, intoCat);
+    expect([other.status, reasonOf(other)]).toEqual(['401', 'invalid_claim']);
+  });
+
+  it('binds to the country that CloudFront tells, and starts nobody where it tells none', async () => {
+    const uri = `${startUrl}?CAT=${await cat()}`;
+    const nowhere = { 'CloudFront-Viewer-ASN': '64500' };
+    expect(reasonOf(await start({ uri, headers: nowhere }))).toBe('country_mismatch');
+    const lenient = lambdaOf(startConfig({}, { claims: { onUnknown: { catgeoiso3166: 'allow' } } }));
+    const said = decode(tokenIn(await start({ uri, headers: nowhere }, lenient)));
+    expect(said.claims).not.toHaveProperty('catgeoiso3166');
+    expect(said.claims).toMatchObject({ catnip: ['203.0.113.0/24'] });
+  });
+
   it('keeps to GET and HEAD, and answers pages of other origins', async () => {
     const uri = `${startUrl}?CAT=${await cat()}`;
     expect(reasonOf(await start({ uri, method: 'POST' }))).toBe('method_mismatch');

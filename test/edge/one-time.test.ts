@@ -44,7 +44,7 @@ afterAll(() => database.close());
 
 const host = nodeVmHost();
 const lambdaWith = (table = 'used', endpoint = settings.endpoint): ReturnType<typeof lambdaOf> =>
-  lambdaOf(startConfig({ oneTime: { table, regions: ['eu-central-1', 'us-east-1'], timeout: 1000, endpoint } }));
+  lambdaOf(startConfig({ oneTime: { table, regions: ['eu-central-1', 'us-east-1'], timeout: 10_000, endpoint } }));
 const asked = async (by: ReturnType<typeof lambdaOf>, token: string, requestId: string): Promise<string> => {
   const request: RequestParts = { uri: `/start/live/ch1/main.m3u8?CAT=${token}`, headers: viewer, requestId };
   const answer = await by(lambdaEvent(request, await throughFunction(host, folder, request)));

@@ -102,8 +102,58 @@ describe('the header', () => {
       }),
     );
     clock += 10_000;
+    expect(await sentBy(handler)).toBe('second-value');
+  });
+
+  it('is looked for again before it is sent, where an environment was idle for long', async () => {
+    const handler = lambda();
     expect(await sentBy(handler)).toBe('first-value');
-    await expect.poll(() => sentBy(handler)).toBe('second-value');
+    const put = (value: string) =>
+      manager.client.send(
+        new PutSecretValueCommand({ SecretId: 'MediaPackage/cdn', SecretString: JSON.stringify({ [member]: value }) }),
+      );
+    await put('second-value');
+    clock += 119_000;
+    expect(await sentBy(handler)).toBe('first-value');
+    await settle();
+    await put('third-value');
+    clock += 120_000;
+    expect(await sentBy(handler)).toBe('third-value');
+  });
+
+  it('is not taken from an answer that lay frozen with the environment', async () => {
+    let value = 'first-value';
+    let thaw: (() => void) | undefined;
+    let frozen = false;
+    const handler = createOriginSecretHandler(config, {
+      readSecret: () => {
+        const text = JSON.stringify({ [member]: value });
+        return frozen ? new Promise((resolve) => (thaw = () => resolve(text))) : Promise.resolve(text);
+      },
+      now: () => clock,
+    });
+    expect(await sentBy(handler)).toBe('first-value');
+    clock += 61_000;
+    frozen = true;
+    expect(await sentBy(handler)).toBe('first-value');
+    // An hour later the answer is read that was sent then.
+    clock += 3_600_000;
+    frozen = false;
+    value = 'second-value';
+    const sent = sentBy(handler);
+    thaw?.();
+    expect(await sent).toBe('second-value');
+  });
+
+  it('is sent once, whatever the origin is configured with', async () => {
+    for (const kind of ['custom', 's3'] as const) {
+      const customHeaders = { [header]: [{ key: header, value: 'configured' }], 'x-other': [{ value: 'kept' }] };
+      const origin = { [kind]: { customHeaders, domainName: 'origin.example' } };
+      const request = { ...lambdaRequest(), origin };
+      const sent = (await lambda()({ Records: [{ cf: { config: about, request } }] })) as LambdaRequest;
+      expect(sent.headers[header]?.[0]?.value).toBe('first-value');
+      expect(Object.keys(sent.origin?.[kind]?.customHeaders ?? {})).toEqual(['x-other']);
+    }
   });
 
   it('is missing for nobody: without any value the viewer is told to come again', async () => {
@@ -157,14 +207,13 @@ describe('its rotation', () => {
     const by = ports(async (seconds, why) => {
       waited.push([seconds, why]);
       await check();
+      // Nobody is asked for anything meanwhile: the first requests afterwards find every environment as it was left.
       clock += seconds * 1000;
       media.learn();
-      await sentBy(handler);
-      await settle();
       await check();
     });
     await rotateOriginSecret(by, waits);
-    expect(waited.map(([seconds]) => seconds)).toEqual([600, 120]);
+    expect(waited.map(([seconds]) => seconds)).toEqual([120, 600, 120]);
     await check();
     media.learn();
     await check();
@@ -172,19 +221,23 @@ describe('its rotation', () => {
     expect(new Set(values).size).toBe(2);
     expect(await rotationState(by)).toBe('settled');
     // And once more, now that the label is there.
+    waited.length = 0;
     await rotateOriginSecret(by, waits);
+    expect(waited.map(([seconds]) => seconds)).toEqual([600, 120]);
     expect(await rotationState(by)).toBe('settled');
   });
 
   it('goes on where it was broken off', async () => {
-    const broken = ports(() => Promise.reject(new Error('broken off')));
+    const broken = ports((_, why) =>
+      why.includes('origin') ? Promise.reject(new Error('broken off')) : Promise.resolve(),
+    );
     const whole = ports(() => Promise.resolve());
     await expect(rotateOriginSecret(broken, waits)).rejects.toThrow('broken off');
     expect(await rotationState(whole)).toBe('published');
     expect(await sentBy(lambda())).toBe('first-value');
     await expect(
       rotateOriginSecret(
-        ports((_, why) => (why.includes('Lambda') ? Promise.reject(new Error('again')) : Promise.resolve())),
+        ports((_, why) => (why.includes('sends') ? Promise.reject(new Error('again')) : Promise.resolve())),
         waits,
       ),
     ).rejects.toThrow('again');

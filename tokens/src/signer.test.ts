@@ -14,7 +14,7 @@ describe('createSigner', () => {
     expect(parsed.kid).toBe('k1');
     expect(
       createHmac('sha256', secret)
-        .update(Buffer.concat(parsed.signed as Buffer[]))
+        .update(Buffer.concat(parsed.signed.map((piece) => Buffer.from(piece))))
         .digest(),
     ).toEqual(parsed.signature);
   });

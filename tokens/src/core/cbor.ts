@@ -114,9 +114,9 @@ export const readCbor = (depth: number): CborValue => {
     }
     return items;
   }
-  // False, true and null. No claim tells them apart.
+  // Where no claim has a use for them, one will do for all three.
   if (initial > 243 && initial < 247)
-    return FEATURES.anyEngine ? ([false, true, null][initial - 244] as boolean | null) : null;
+    return FEATURES.rare ? ([false, true, null][initial - 244] as boolean | null) : null;
   // Tags 52 and 54 (RFC 9164), right in the list, whose depth no other has.
   must(FEATURES.catnip && depth === 2.25 && Math.abs(argument - 53) === 1);
   return { tag: argument, tagged: readCbor(depth + 1) };

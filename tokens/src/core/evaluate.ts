@@ -126,6 +126,11 @@ const origin = (index: number): string | undefined => {
 
 /** One component of the request's URI (CTA-5007-B 4.6.10), by its number or name. */
 const component = (key: string): string | undefined => {
+  // Builds without `catuParts` know the path alone.
+  if (!FEATURES.catuParts) {
+    if (key !== 'path' && key !== '3') throw 'unsupported_claim';
+    return facts.cleanPath;
+  }
   const index = jwt ? COMPONENTS.indexOf(key) : +key;
   const part =
     index === 3

@@ -127,9 +127,6 @@ export interface Verdict extends RequestFacts {
   answer?: ConditionalAnswer | undefined;
 }
 
-/** The scopes of revocations: token, session, subject, subject and content, content, and ids that `catpor` rejects. */
-const SCOPES = FEATURES.catpor ? 'tsuxcp' : FEATURES.revokeContent ? 'tsuxc' : FEATURES.revokeSubject ? 'tsux' : 'ts';
-
 /** Whether two MACs are equal; how long that takes depends on neither. */
 const sameMac = (a: Buffer, b: Buffer): boolean => {
   let difference = a.length ^ 32;
@@ -209,6 +206,40 @@ export const recordedMode = (record: { mode?: Mode; until?: number }, now: numbe
       ? 'enforce'
       : policy.mode;
 
+/** Everything about a token that may be revoked, as it is hashed: scope and id (`docs/kvs-layout.md`). */
+const revocable = (token: ParsedToken, content: string | undefined): string[] => {
+  const claims = token.claims;
+  const ids: string[] = [];
+  const add = (scope: string, id: CborValue): void => {
+    if (id) ids.push(scope + ':' + idText(id));
+  };
+  if (FEATURES.revokeToken) add('t', claims[claim.CTI]);
+  if (FEATURES.revokeSession) add('s', claims[claim.SESSION]);
+  const subject = claims[claim.SUB];
+  if (FEATURES.revokeSubject) add('u', subject);
+  if (FEATURES.revokeSubjectContent && content && subject) add('x', subject + '\n' + content);
+  if (FEATURES.revokeContent) add('c', content);
+  const catpor = claims[claim.CATPOR] as CborValue[] | undefined;
+  // The ids that `catpor` rejects.
+  if (FEATURES.catpor && catpor) add('p', rejectionValue(catpor[1], claims, token.isJwt));
+  return ids;
+};
+
+/**
+ * The entries of a bucket with those of the next key it goes on in. That repeats the last entry of the one before, so that
+ * what moved over the border between two reads cannot be missed. Anything but a list of entries is a fault, and throws:
+ * 503, not "nobody is revoked".
+ */
+const withBucket = (entries: string, bucket: string | undefined): string => {
+  if (!FEATURES.overflow) {
+    must(!bucket || bucket[0] === ',');
+    return bucket || '';
+  }
+  const list = bucket ? bucket.replace(/^\+/, '') : entries;
+  must((bucket || !entries[1]) && list.startsWith(entries.slice(entries.lastIndexOf(','))));
+  return entries + list;
+};
+
 /**
  * Decides on a request: takes its tokens out, reads its path, and looks for one token that admits it.
  * The request is changed: what is left is what may be forwarded. Nothing escapes: whatever is thrown becomes a refusal.
@@ -257,12 +288,12 @@ export async function decide(
     const content = match ? match[1] : undefined;
     let length = 0;
     let answer: ConditionalAnswer | undefined;
-    for (let i = 0; i < found.length && i <= MAX_TOKENS; i++) {
+    for (let i = 0; i < found.length && (!FEATURES.manyTokens || i <= MAX_TOKENS); i++) {
       const attempt = i ? undecided(path) : verdict;
       attempt.found = found[i] as FoundToken;
       let text: string | undefined = attempt.found.text;
       length += text.length;
-      if (i === MAX_TOKENS || length > MAX_TOKEN_LENGTH) text = '';
+      if ((FEATURES.manyTokens && i === MAX_TOKENS) || length > MAX_TOKEN_LENGTH) text = '';
       if (FEATURES.encrypted && host.decrypt && text) text = await openEncrypted(attempt, host.decrypt);
       const token = (attempt.token = takeApart(attempt, text));
       if (!token) continue;
@@ -315,46 +346,26 @@ export async function decide(
           // What an unchecked token says of its refusal (`catif`) nobody may act on.
           if (!FEATURES.startPath || !attempt.deferred) attempt.rejections = rejections;
           stage = 'store_error';
-          const subject = claims[claim.SUB];
-          const ids: (CborValue | false)[] = [
-            FEATURES.revokeToken && claims[claim.CTI],
-            FEATURES.revokeSession && claims[claim.SESSION],
-          ];
-          if (SCOPES[2])
-            ids.push(
-              FEATURES.revokeSubject && subject,
-              FEATURES.revokeSubjectContent && subject && content && subject + '\n' + content,
-              FEATURES.revokeContent && content,
-              FEATURES.catpor &&
-                claims[claim.CATPOR] &&
-                rejectionValue((claims[claim.CATPOR] as CborValue[])[1], claims, token.isJwt),
-            );
-          for (let j = 0; j < SCOPES.length; j++) {
-            const id = idText(ids[j] as CborValue);
-            if (id && (!FEATURES.publicKey || !host.keysAlone)) {
-              const digest = host.digest(SCOPES[j] + ':' + id);
-              let bucket: string | undefined;
-              key = bucketKey(digest);
+          const ids = FEATURES.publicKey && host.keysAlone ? [] : revocable(token, content);
+          for (let j = 0; j < ids.length; j++) {
+            const id = ids[j] as string;
+            const digest = host.digest(id);
+            let entries = ',';
+            let bucket: string | undefined;
+            key = bucketKey(digest);
+            do {
+              bucket = undefined;
               try {
                 bucket = await host.read(key);
               } catch (_) {
                 if (FEATURES.anyEngine && !host.missing) throw 0;
                 await (host.missing as (key: string) => Promise<unknown>)(key);
               }
-              let entries = bucket || '';
-              // An overfull bucket goes on in another key, which repeats the last entry of this one, so that what moved
-              // over the border between the two reads cannot be missed.
-              // Anything but a list of entries is a fault: 503, not "nobody is revoked".
-              must(!entries || (FEATURES.overflow ? has(',+', entries[0]) : entries[0] === ','));
-              while (FEATURES.overflow && bucket && bucket[0] === '+') {
-                key += '+';
-                bucket = await lookUp(host, key);
-                must(bucket && bucket.replace('+', '').startsWith(entries.slice(entries.lastIndexOf(','))));
-                entries += bucket;
-              }
-              const revoked = findRevocation(entries, digest, claims[claim.IAT]);
-              if (revoked) throw FEATURES.catpor && j > 4 ? 'probabilistic_refusal' : revoked;
-            }
+              entries = withBucket(entries, bucket);
+              key += '+';
+            } while (FEATURES.overflow && bucket && bucket[0] === '+');
+            const revoked = findRevocation(entries, digest, claims[claim.IAT]);
+            if (revoked) throw FEATURES.catpor && id[0] === 'p' ? 'probabilistic_refusal' : revoked;
           }
           if (rejections[0]) throw rejections[0].reason;
         }

@@ -7,6 +7,9 @@ import { must } from './basics.js';
  */
 const AMBIGUOUS = /[^!-~]|[\\#]|%(2f|5c|[01][\da-f]|7f|25[\da-f]{2})|\/\/|\/(\.|%2e){1,2}(\/|;|%3b|$)/i;
 
+/** The same for builds without `escapes`, which take no escape at all. */
+const PLAIN = /[^!-~]|[\\#%]|\/\/|\/\.{1,2}(\/|;|$)/;
+
 /** What a path needs to have to be worth a closer look; most have none of it. */
 const UNUSUAL = /[^\w/.~-]|\/[./]/;
 
@@ -29,7 +32,8 @@ export const normaliseEscapes = (text: string): string => {
  */
 export const normalisePath = (path: string): string => {
   // `search` costs njs half of what `test` does.
-  if (path.search(UNUSUAL) < 0) return path;
+  if (FEATURES.escapes ? path.search(UNUSUAL) < 0 : path.search(PLAIN) < 0) return path;
+  if (!FEATURES.escapes) throw 0;
   must(path.search(AMBIGUOUS) < 0);
   return normaliseEscapes(path);
 };
