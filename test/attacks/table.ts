@@ -1081,7 +1081,7 @@ function networks(): Family {
   );
   nets(
     'IPv4 mapped into IPv6, for a claim of IPv4',
-    'invalid_claim',
+    'network_mismatch',
     four(24, 'cb0071'),
     '203.0.113.0/24',
     'ip=::ffff:203.0.113.9',
@@ -1093,7 +1093,7 @@ function networks(): Family {
     '203.0.113.0/24',
     'ip=::ffff:cb00:7109',
   );
-  nets('an IPv6 zone', 'invalid_claim', six(56, '20010db8'), '2001:db8::/56', 'ip=2001:db8::1%eth0');
+  nets('an IPv6 zone', 'network_mismatch', six(56, '20010db8'), '2001:db8::/56', 'ip=2001:db8::1%eth0');
   nets('the neighbouring network', 'network_mismatch', six(56, '20010db8'), '2001:db8::/56', 'ip=2001:db8:0:100::1');
   nets('a negative network number', 'invalid_claim', -1, -1);
   nets('a fractional network number', 'invalid_claim', 64500.5, 64500.5);

@@ -83,7 +83,7 @@ export const failures = (map: CborMap, subject: (key: string) => string | undefi
         if (FEATURES.catuHash && match === -1) return bytesText(operand) !== toBase64(facts.host.digest(given));
         text(operand);
         // A number that is no match type's is no method, which throws.
-        return match ? !given[METHODS[match] as 'includes'](operand) : given !== operand;
+        return match === 0 ? given !== operand : !given[METHODS[match] as 'includes'](operand);
       }) ||
       (FEATURES.cath && value === undefined)
     );
