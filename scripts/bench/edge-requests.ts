@@ -62,15 +62,20 @@ const catPlaces = [
 const typicalClaims: Claims = {
   exp: now + 3600,
   nbf: now - 60,
-  cti: tokenId,
   catu: new Map([[3, new Map([[1, '/live/channel-1/']])]]),
   catm: ['GET', 'HEAD'],
   catgeoiso3166: ['GB'],
   session,
 };
 
-/** exp, nbf, catu path prefix, catm, country; cti and session looked up in the revocations. */
+/** The design's typical request: exp, nbf, catu path prefix, catm, country; the session looked up in the revocations. */
 export const catTypical = request(makeCat({ key, kid, claims: typicalClaims }), store({}, catPlaces));
+
+/** The same with an id of the token's own, which is looked up, too. */
+export const catWithId = request(
+  makeCat({ key, kid, claims: { ...typicalClaims, cti: tokenId } }),
+  store({}, catPlaces),
+);
 
 /** The same policy as a JWT. */
 export const jwtTypical = request(
@@ -80,7 +85,6 @@ export const jwtTypical = request(
     claims: {
       exp: now + 3600,
       nbf: now - 60,
-      jti: tokenId.toString('base64url'),
       catu: { path: { prefix: '/live/channel-1/' } },
       catm: ['GET', 'HEAD'],
       catgeoiso3166: ['GB'],

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { findEngine, nodeVmHost, repositoryRoot } from '../engine/index.js';
 import { bestMeasure, costOfFunction, costOfHmac, type EdgeRequest, type Measure } from './edge-cost.js';
-import { catTypical, everything, forged, garbage, jwtTypical } from './edge-requests.js';
+import { catTypical, catWithId, everything, forged, garbage, jwtTypical } from './edge-requests.js';
 import type { BenchFigure } from './figure.js';
 
 interface EdgeCase {
@@ -22,7 +22,7 @@ const cases: readonly EdgeCase[] = [
     request: catTypical,
     profiles: ['default'],
     budget: 12,
-    what: 'exp, nbf, catu prefix, catm, country; cti and session looked up in buckets of 50 revocations',
+    what: 'exp, nbf, catu prefix, catm, country; the session looked up in a bucket of 50 revocations',
   },
   {
     name: 'edge.jwtTypical.hmacUnits',
@@ -30,6 +30,12 @@ const cases: readonly EdgeCase[] = [
     profiles: ['default'],
     budget: 10,
     what: 'the same policy as a JWT',
+  },
+  {
+    name: 'edge.catWithId.hmacUnits',
+    request: catWithId,
+    profiles: ['default'],
+    what: 'the typical CAT with a cti, looked up in a second bucket of 50',
   },
   {
     name: 'edge.garbage.hmacUnits',

@@ -51,6 +51,7 @@ export const featureNames = [
   'manyTokens',
   'anyJson',
   'fractions',
+  'fast',
   'escapes',
   'anyEngine',
   'proof',

@@ -74,6 +74,7 @@ function featuresOf(config: PlannedConfig, placements: readonly Placement[]): Fe
     jwt: formats.includes('jwt'),
     anyEngine: false,
     anyJson: profile.anyJson && formats.includes('jwt'),
+    fast: profile.fast,
     fractions: profile.fractions && formats.includes('jwt'),
     escapes: profile.escapes,
     catuParts: profile.catuParts && claims.has('catu'),

@@ -13,6 +13,8 @@ export interface Profile {
   readonly keyScope: boolean;
   /** JSON that is not as compact as its writers make it: spaces, escapes, numbers spelled oddly. */
   readonly anyJson: boolean;
+  /** Shorter ways through tokens of the usual form, beside the long one. */
+  readonly fast: boolean;
   /** Numbers with a fraction in JSON, which engines do not all write alike. */
   readonly fractions: boolean;
   /** Escapes in paths; without it a path that has one is refused. */
@@ -63,6 +65,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyModes: true,
     keyScope: true,
     anyJson: true,
+    fast: false,
     fractions: true,
     escapes: true,
     catuParts: true,
@@ -80,6 +83,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyModes: true,
     keyScope: true,
     anyJson: false,
+    fast: true,
     fractions: true,
     escapes: true,
     catuParts: true,
@@ -97,6 +101,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyModes: false,
     keyScope: false,
     anyJson: false,
+    fast: false,
     fractions: false,
     escapes: false,
     catuParts: false,
@@ -114,6 +119,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyModes: false,
     keyScope: false,
     anyJson: false,
+    fast: true,
     fractions: true,
     escapes: true,
     catuParts: true,

@@ -12,9 +12,7 @@ export const readAs = (isJwt: boolean): void => {
 };
 
 /** Says what the claims that are read next are held against. */
-export const holdAgainst = (request: RequestFacts): void => {
-  facts = request;
-};
+export const holdAgainst = (request: RequestFacts): unknown => (facts = request);
 
 /** Throws when a value is no text. */
 export const text = (value: CborValue): void => must(isText(value));
@@ -37,9 +35,9 @@ export const none = <Entry = CborValue>(values: unknown, test: (value: Entry, in
   return !(values as Entry[]).filter(test).length;
 };
 
-/** Whether some key of a map passes a test; each is looked at. Throws when it is no map, or one of nothing. */
-export const someKey = (map: CborValue, test: (key: string) => unknown): boolean => {
+/** How many keys of a map pass a test. Throws when it is no map, or one of nothing. */
+export const countKeys = (map: CborValue, test: (key: string) => unknown): number => {
   const keys = Object.keys(map as CborMap);
   must(isMap(map) && keys.length);
-  return keys.filter(test).length > 0;
+  return keys.filter(test).length;
 };

@@ -7,7 +7,7 @@ import { inCircle, isAltitude } from './distance.js';
 import { CELL, ENCRYPTED_CELL, geohash } from './geohash.js';
 import * as claim from './labels.js';
 import { claimKey } from './labels.js';
-import { anyFails } from './match.js';
+import { failures } from './match.js';
 import { addressBits, binary } from './network.js';
 import type { Placements } from './placement.js';
 import type { Reason } from './reasons.js';
@@ -111,10 +111,10 @@ export const queryWithoutToken = (request: EventRequest, policy: Placements): st
   request
     .rawQueryString()
     .split('&')
-    .filter((part) => !FEATURES.query || !part.startsWith(policy.query + '='))
+    .filter((part) => !FEATURES.query || part.split('=')[0] !== policy.query)
     .join('&');
 
-const COMPONENTS = ['scheme', 'host', 'port', 'path', 'query', 'parent', 'filename', 'stem', 'extension'];
+const COMPONENTS = /* @__PURE__ */ 'scheme host port path query parent filename stem extension'.split(' ');
 
 /** Scheme, host or port of the request's URI, by its number. */
 const origin = (index: number): string | undefined => {
@@ -159,16 +159,12 @@ const inNetwork = (entry: CborValue): boolean => {
     must(jwt || (parts[0] as Buffer).length * 8 === size);
     parts.unshift(size);
   }
-  let length = parts[0] as number;
-  let bits: string;
-  if (jwt) {
-    length = +length;
-    bits = addressBits(parts[1] as string);
-  } else {
-    must(isBytes(parts[1]));
-    // Zero bytes at the end of a prefix may be left out (RFC 9164 3.1).
-    bits = (parts[1] as Buffer).reduce((digits, byte) => digits + binary(byte, 8), '').padEnd(size, '0');
-  }
+  const length = jwt ? +(parts[0] as string) : (parts[0] as number);
+  must(jwt || isBytes(parts[1]));
+  const bits = jwt
+    ? addressBits(parts[1] as string)
+    : // Zero bytes at the end of a prefix may be left out (RFC 9164 3.1).
+      (parts[1] as Buffer).reduce((digits, byte) => digits + binary(byte, 8), '').padEnd(size, '0');
   must(
     bits.length === size &&
       length >>> 0 === length &&
@@ -190,7 +186,7 @@ export const rejectionValue = (id: CborValue, claims: CborMap, isJwt: boolean): 
  * Why the claim under a key does not hold: a reason, `_` at its end standing for `_mismatch`; or something falsy.
  * Throws when the claim itself is of the wrong form.
  */
-type Check = (value: never, claims: CborMap) => string | false | undefined | void;
+type Check = (value: never, claims: CborMap) => string | false | 0 | undefined | void;
 
 /**
  * Checks by claim key with a `$` before it, those that the build makes. A number as a key in an object literal, which the
@@ -209,7 +205,7 @@ CHECKS['$' + claim.AUD] = (value) =>
     text(audience);
     return !policy.audiences || has(policy.audiences, audience);
   }) && 'audience_';
-if (FEATURES.catu) CHECKS['$' + claim.CATU] = (value) => anyFails(value, component) && 'uri_';
+if (FEATURES.catu) CHECKS['$' + claim.CATU] = (value) => failures(value, component) && 'uri_';
 if (FEATURES.catm)
   CHECKS['$' + claim.CATM] = (value) =>
     none(value, (method) => {
@@ -254,7 +250,7 @@ if (FEATURES.geohash)
   };
 if (FEATURES.cath)
   CHECKS['$' + claim.CATH] = (value) =>
-    anyFails(value, (key) => {
+    failures(value, (key) => {
       // A CAT's texts have a `$` before them; a header's name is one.
       must(jwt || key[0] === '$');
       return header(key.slice(jwt ? 0 : 1).toLowerCase());
@@ -332,7 +328,7 @@ CHECKS['$' + claim.CTI] = CHECKS['$' + claim.SESSION] = bytes;
  * @returns The claims that do not hold, lowest key first, which no encoding changes; empty when the request is admitted.
  */
 export const evaluate = (
-  token: { claims: CborMap; isJwt: boolean },
+  token: { claims: CborMap; isJwt: boolean; labels?: readonly (number | string)[] },
   request: RequestFacts,
   by: EvaluationPolicy & Placements,
 ): Rejection[] => {
@@ -342,8 +338,9 @@ export const evaluate = (
   readAs(token.isJwt);
   holdAgainst(request);
   if (policy.requiredClaims && policy.requiredClaims.some((key) => !(key in claims))) throw 'claim_missing';
-  Object.keys(claims).forEach((key) => {
-    label = +key;
+  ((FEATURES.fast && token.labels) || Object.keys(claims)).forEach((key) => {
+    const claimed = +key;
+    if (FEATURES.onUnknown) label = claimed;
     const check = CHECKS['$' + key];
     // Claims that nobody knows are ignored (4.6); those that the standard knows and this build leaves out are not.
     if (
@@ -351,17 +348,17 @@ export const evaluate = (
       !check &&
       !policy.ignoreUncompiled &&
       !(FEATURES.startPath && facts.deferred) &&
-      (label === claim.CNF || label === claim.GEOHASH || (label > 307 && label < 324))
+      (claimed === claim.CNF || claimed === claim.GEOHASH || (claimed > 307 && claimed < 324))
     )
       throw 'unsupported_claim';
     const reason = check && check(claims[key] as never, claims);
     if (
       reason &&
-      (!FEATURES.onUnknown || !has(facts.unknown, label)) &&
+      (!FEATURES.onUnknown || !has(facts.unknown, claimed)) &&
       // Proof of possession, one-time use and the dice are the Lambda's, once.
-      !(FEATURES.startPath && facts.deferred && has([claim.CNF, claim.CATREPLAY, claim.CATPOR], label))
+      !(FEATURES.startPath && facts.deferred && has([claim.CNF, claim.CATREPLAY, claim.CATPOR], claimed))
     )
-      rejections.push({ label: label, reason: reason.replace(/_$/, '_mismatch') as Reason });
+      rejections.push({ label: claimed, reason: reason.replace(/_$/, '_mismatch') as Reason });
   });
   return rejections[1] ? rejections.sort((a, b) => a.label - b.label) : rejections;
 };

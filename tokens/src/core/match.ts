@@ -1,6 +1,6 @@
 import { isText, must, toBase64 } from './basics.js';
 import type { CborMap, CborValue } from './cbor.js';
-import { bytesText, facts, jwt, none, someKey, text } from './claim-values.js';
+import { bytesText, facts, jwt, none, countKeys, text } from './claim-values.js';
 import { MAX_REGEX_COST, MAX_REGEX_LENGTH, MAX_REGEX_TEXT } from './limits.js';
 
 /**
@@ -57,26 +57,27 @@ export const matchesPattern = (expected: readonly CborValue[], subject: string):
 };
 
 /** JWT names of match types, in the order of the standard's numbers, which begin at -2; those that the build knows. */
-const MATCHES = FEATURES.catuHash
-  ? ['sha512-256', 'sha256', 'exact', 'prefix', 'suffix', 'contains', 'regex']
-  : ['exact', 'prefix', 'suffix', 'contains', 'regex'];
+const MATCHES = /* @__PURE__ */ (
+  FEATURES.catuHash ? 'sha512-256 sha256 exact prefix suffix contains regex' : 'exact prefix suffix contains regex'
+).split(' ');
 /** The string methods that match types 1 to 3 are. */
 const METHODS = ['', 'startsWith', 'endsWith', 'includes'];
 
 /**
- * Whether some match of some entry of a map (CTA-5007-B 4.6.10) does not hold for the text that the entry's key stands
- * for; that is undefined where there is none. Throws when a match is malformed, or `'unsupported_claim'`.
+ * In how many entries of a map some match (CTA-5007-B 4.6.10) does not hold for the text that the entry's key stands for;
+ * that is undefined where there is none. Throws when a match is malformed, or `'unsupported_claim'`.
  */
-export const anyFails = (map: CborMap, subject: (key: string) => string | undefined): boolean =>
-  someKey(map, (key) => {
+export const failures = (map: CborMap, subject: (key: string) => string | undefined): number =>
+  countKeys(map, (key) => {
     const matches = map[key] as CborMap;
     const value = subject(key);
     // Matches are read even where there is nothing to hold them against.
     const given = value || '';
     return (
-      someKey(matches, (type) => {
+      countKeys(matches, (type) => {
         const operand = matches[type] as string;
-        const match = jwt ? MATCHES.indexOf(type) - (FEATURES.catuHash ? 2 : 0) : +type;
+        const place = jwt ? MATCHES.indexOf(type) : +type;
+        const match = FEATURES.catuHash && jwt ? place - 2 : place;
         if (FEATURES.catuHash && match === -2) throw 'unsupported_claim';
         if (FEATURES.catuRegex && match === 4) return !matchesPattern(operand as unknown as CborValue[], given);
         if (FEATURES.catuHash && match === -1) return bytesText(operand) !== toBase64(facts.host.digest(given));
