@@ -31,7 +31,8 @@ export default defineConfig({
   claims: {
     // Claims that tokens here carry. A token with another claim of the standard's is refused: what the edge does not
     // understand, it must not wave through.
-    // Renewal at the edge (catr) costs some 2 KB; test/local-edge/renewal.config.ts is a policy that has it.
+    // With renewal at the edge (catr) viewer-response checks tokens, too, and has no room for all this;
+    // test/local-edge/renewal.config.ts is a policy that has it.
     use: ['catu', 'catm', 'catnip', 'catgeoiso3166'],
   },
 

@@ -17,7 +17,7 @@ describe('only what a configuration uses is compiled in', () => {
         cors: false,
         keyRecords: { modes: false, scope: false },
       }),
-    ).toEqual(['jwt', 'audience', 'query']);
+    ).toEqual(['jwt', 'audience', 'manyTokens', 'query']);
   });
 
   test.each<[string, FunctionsConfigInput, string]>([

@@ -141,14 +141,18 @@ function lambdaTable(cli: Cli, lambdas: readonly BuiltLambda[]): string {
       { title: 'bundle', align: 'right' },
       { title: 'package', align: 'right' },
       { title: 'limit', align: 'right' },
+      { title: 'longest answer', align: 'right' },
+      { title: 'limit', align: 'right' },
       'file',
     ],
-    lambdas.map(({ name, event, bytes, zipBytes, limit, zip }) => [
+    lambdas.map(({ name, event, bytes, zipBytes, limit, answerBytes, answerLimit, zip }) => [
       name,
       event,
       bytes.toLocaleString('en'),
       zipBytes.toLocaleString('en'),
       limit.toLocaleString('en'),
+      answerBytes.toLocaleString('en'),
+      answerLimit.toLocaleString('en'),
       zip,
     ]),
   );

@@ -92,7 +92,11 @@ async function rotate(cli: Cli, options: RotateOptions): Promise<void> {
   const { rotateOriginSecret, rotationState } = await import('../../edge/origin-secret/index.js');
   const waits = { publish: options.publishWait, switch: options.switchWait ?? 2 * config.refreshAfter + 30 };
   const from = await rotationState({ versions, stage: config.stage });
+  const labelled = (await versions.list()).some(({ stages }) => stages.includes(config.stage));
   const steps = [
+    ...(labelled
+      ? []
+      : [`label what is sent (${config.stage})`, `wait ${waits.switch} s until every Lambda goes by the label`]),
     ...(from === 'settled' ? ['publish a new value'] : []),
     ...(from === 'switched' ? [] : [`wait ${waits.publish} s for the origin`, 'switch to the new value']),
     `wait ${waits.switch} s for every Lambda`,

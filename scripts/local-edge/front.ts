@@ -345,7 +345,7 @@ async function sendWhole(
 ): Promise<void> {
   if (!shown || status >= 400) return sendBytes(exchange, status, description, pairs, body);
   const after = await throughViewerResponse(options, exchange, status, description, pairs, shown);
-  sendBytes(exchange, after.status, after.description, after.pairs, body);
+  sendBytes(exchange, after.status, after.description, after.pairs, after.body ?? body);
 }
 
 function sendBytes(
@@ -500,7 +500,7 @@ async function sendThroughFunction(
   originResponse: IncomingMessage,
   shown: EventRequest,
 ): Promise<void> {
-  let after: Awaited<ReturnType<typeof throughViewerResponse>>;
+  let after: Responded;
   try {
     const status = originResponse.statusCode ?? 200;
     after = await throughViewerResponse(
@@ -515,10 +515,27 @@ async function sendThroughFunction(
     originResponse.destroy();
     throw error;
   }
+  if (after.body) {
+    originResponse.destroy();
+    return sendBytes(exchange, after.status, after.description, after.pairs, after.body);
+  }
   sendHead(exchange, after.status, after.description, after.pairs);
   pipeBody(exchange, originResponse);
 }
 
+/** An answer as viewer-response left it. */
+interface Responded {
+  readonly status: number;
+  readonly description: string | undefined;
+  readonly pairs: readonly Pair[];
+  /** What stands in place of the body that came; absent where that stays. */
+  readonly body: Buffer | undefined;
+}
+
+/**
+ * Runs viewer-response, which may change headers, status and body, and is not shown the latter (developer guide,
+ * "Determine function purpose").
+ */
 async function throughViewerResponse(
   options: FrontOptions,
   exchange: Exchange,
@@ -526,7 +543,7 @@ async function throughViewerResponse(
   description: string | undefined,
   pairs: readonly Pair[],
   shown: EventRequest,
-): Promise<{ readonly status: number; readonly description: string | undefined; readonly pairs: readonly Pair[] }> {
+): Promise<Responded> {
   const visible = pairs.filter(([name]) => {
     const lower = name.toLowerCase();
     return lower !== 'set-cookie' && !isDisallowedHeader(lower);
@@ -545,6 +562,7 @@ async function throughViewerResponse(
     status: after.statusCode,
     description: after.statusDescription,
     pairs: [...fieldsToPairs(after.headers), ...hidden, ...cookies],
+    body: bodyBytes(after.body),
   };
 }
 

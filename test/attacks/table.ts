@@ -15,8 +15,8 @@ import type { AskedRequest } from '../verdicts/asking.js';
 import { cat, jwt, live, NOW, PATH, secretOf, storeEntries, tokenOfLength } from '../verdicts/requests.js';
 import { extendedDigest, padding } from './sha256.js';
 
-/** What a request must come to. `answered`: 204 with nothing of the content; `redirected`: to a renewed token. */
-export type Outcome = Reason | 'admitted' | 'answered' | 'redirected';
+/** What a request must come to. `answered`: 204 with nothing of the content. */
+export type Outcome = Reason | 'admitted' | 'answered';
 
 /** A known way around a token gate, or (`admitted`) the honest request that it imitates. */
 export interface Attack extends AskedRequest {
@@ -1190,7 +1190,7 @@ function answers(): Family {
   family
     .both(
       'renewal by redirect',
-      'redirected',
+      'admitted',
       renewal(
         [
           [0, 3],
@@ -1199,7 +1199,7 @@ function answers(): Family {
         ],
         { type: 'redirect', expext: 3600, deadline: 60 },
       ),
-      { edgeOnly },
+      { edgeOnly, renews: true },
     )
     .both(
       'renewal in a cookie',
@@ -1337,22 +1337,34 @@ function answers(): Family {
     )[0],
   );
   return family
-    .token('a redirect to another host', 'ambiguous_path', redirecting, { path: '//evil.example/x' })
-    .token('a redirect to another host by a backslash', 'ambiguous_path', redirecting, { path: '/\\evil.example/x' })
+    .token('a redirect to another host', 'ambiguous_path', redirecting, {
+      path: '//evil.example/x',
+      renews: false,
+    })
+    .token('a redirect to another host by a backslash', 'ambiguous_path', redirecting, {
+      path: '/\\evil.example/x',
+      renews: false,
+    })
     .token('a redirect to another host by an escaped slash', 'ambiguous_path', redirecting, {
       path: '/%2fevil.example/x',
+      renews: false,
     })
     .request(
       'a redirect to another host, the token a parameter before it',
       'ambiguous_path',
       `/;CAT=${redirecting}/evil.example/x`,
+      { renews: false },
     )
     .request(
       'a redirect to another host, the token in the query',
       'ambiguous_path',
       `//evil.example/x?CAT=${redirecting}`,
+      { renews: false },
     )
-    .token('a redirect with a line break', 'ambiguous_path', redirecting, { path: '/echo/%0d%0aSet-Cookie:a=b' });
+    .token('a redirect with a line break', 'ambiguous_path', redirecting, {
+      path: '/echo/%0d%0aSet-Cookie:a=b',
+      renews: false,
+    });
 }
 
 function policies(): Family {

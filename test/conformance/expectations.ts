@@ -47,8 +47,16 @@ export function expectLog(one: ConformanceCase, { logs }: HostResult): void {
   if (one.log) expect(JSON.parse(logs[0] ?? '{}')).toMatchObject(one.log);
 }
 
-function renewedByRedirect(result: FunctionResponse, expected: ExpectedRenewal, one: ConformanceCase): string {
+function renewedByRedirect(
+  { result: answer, error }: HostResult,
+  expected: ExpectedRenewal,
+  one: ConformanceCase,
+): string {
+  expect(error).toBeUndefined();
+  const result = answer as FunctionResponse;
   expect(result.statusCode).toBe(expected.status ?? 307);
+  expect(result.body).toBe('');
+  expect(JSON.stringify(result.cookies ?? {})).not.toMatch(TOKEN);
   const location = result.headers?.['location']?.value ?? '';
   const token = new RegExp(`(?:${TOKEN.source})[\\w.-]+`).exec(location)?.[0] ?? '';
   const old = new RegExp(`(?:${TOKEN.source})[\\w.-]+`).exec(one.target)?.[0] ?? '';
@@ -85,16 +93,20 @@ export function expectRenewal(
     expect(request.result?.statusCode).toBe(one.expected === 'admitted' ? undefined : 401);
     for (const { result, error } of responses ?? []) {
       expect(error).toBeUndefined();
+      expect(result!.statusCode).toBe(200);
       expect(JSON.stringify([result!.headers, result!.cookies])).not.toMatch(TOKEN);
       expect(result!.headers['cache-control']?.value).toBe('private');
     }
     return;
   }
-  for (const { result } of responses ?? []) expect(result?.headers['cache-control']?.value).toBe('private');
-  const tokens =
-    expected.by === 'redirect'
-      ? [renewedByRedirect(request.result as FunctionResponse, expected, one)]
-      : (responses ?? []).map((response) => renewedInResponse(response, expected));
+  // The request goes on; its answer is the renewal.
+  expect(request.result?.statusCode).toBeUndefined();
+  const redirects = expected.by === 'redirect';
+  for (const { result } of responses ?? [])
+    expect(result?.headers['cache-control']?.value).toBe(redirects ? 'no-store' : 'private');
+  const tokens = (responses ?? []).map((response) =>
+    redirects ? renewedByRedirect(response, expected, one) : renewedInResponse(response, expected),
+  );
   expect(tokens.length).toBeGreaterThan(0);
   for (const token of tokens) {
     const claims = claimsOf(token, expected.kid ?? one.asked.kid ?? 'main');

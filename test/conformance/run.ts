@@ -79,9 +79,7 @@ function hostCase(one: ConformanceCase, event: FunctionEvent): HostCase {
 function verdictOf({ result, error }: HostResult): string {
   if (error || !result) return `threw ${error?.name}: ${error?.message}`;
   if (!result.statusCode) return 'admitted';
-  const reason = result.headers?.['x-portcullis-reason']?.value;
-  // A redirect to a renewed token is an answer to an admitted request.
-  return reason ?? (result.headers?.['location'] ? 'admitted' : `status ${result.statusCode}`);
+  return result.headers?.['x-portcullis-reason']?.value ?? `status ${result.statusCode}`;
 }
 
 /** Runs cases in one host, one engine process for each build and function. */

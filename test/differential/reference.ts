@@ -1,16 +1,8 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { CborMap } from '@portcullis/tokens/core/cbor';
-import {
-  decide,
-  idText,
-  parseKeyRecord,
-  type GateHost,
-  type KeyRecord,
-  type Verdict,
-} from '@portcullis/tokens/core/gate';
+import { decide, idText, type GateHost, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import { CATPOR, CATR, CATREPLAY, CTI, SESSION } from '@portcullis/tokens/core/labels';
 import type { FoundToken } from '@portcullis/tokens/core/placement';
-import { dueRenewal, renewToken } from '@portcullis/tokens/core/renewal';
 import type { ParsedToken } from '@portcullis/tokens/core/token';
 import {
   viewerRequestEvent,
@@ -124,56 +116,25 @@ export async function reference(
     if (!verdict.slate) return { summary: { verdict: reason, outcome: refused(reason, verdict), logs }, verdict };
     request.uri = verdict.slate;
   }
-  const forwarded = (): Summary => ({
-    verdict: reason ? `let pass: ${reason}` : request.headers['x-portcullis-handover'] ? 'to be renewed' : 'admitted',
-    outcome: {
-      method: request.method,
-      uri: request.uri,
-      querystring: request.querystring,
-      headers: request.headers,
-      cookies: request.cookies,
-    },
-    logs,
-  });
-  const claims = verdict.genuine;
-  if (reason || !verdict.token || !claims?.[CATR]) return { summary: forwarded(), verdict };
-
-  let kid = verdict.token.kid;
-  let record = verdict.record as KeyRecord;
-  try {
-    const renewal = dueRenewal(verdict);
+  // Renewals are viewer-response's: it is handed every token that was found genuine and asks for one.
+  if (verdict.genuine?.[CATR]) {
     const { place, name, text } = verdict.found as FoundToken;
-    if (renewal?.by === 3 && ['GET', 'HEAD'].includes(request.method)) {
-      if (policy.renewalKid !== undefined) {
-        kid = policy.renewalKid;
-        record = parseKeyRecord((await host.read(`k:${kid}`)) as string);
-      }
-      const token = renewToken(verdict, renewal, kid, record, host.digest(`cti:${id}`).subarray(0, 16), policy);
-      const query = request.rawQueryString();
-      const location = (original + (query && `?${query}`)).replace(text, () => token);
-      const status = renewal.rules[7] as number;
-      return {
-        summary: {
-          verdict: 'redirected',
-          outcome: {
-            statusCode: status > 299 && status < 400 ? status : 307,
-            headers: shared({ location: { value: location } }),
-          },
-          logs,
-        },
-        verdict,
-      };
-    }
-    if (renewal && renewal.by < 3) {
-      const found = `${place} ${name ?? ''} ${text}`;
-      const secret = Buffer.from((verdict.record as KeyRecord).k as string, 'base64url');
-      const seal = createHmac('sha256', secret).update(`handover ${id}${found}`).digest('base64url');
-      request.headers['x-portcullis-handover'] = { value: `${found} ${seal}` };
-    }
-    return { summary: forwarded(), verdict };
-  } catch {
-    return { summary: { verdict: 'internal_error', outcome: refused('internal_error'), logs }, verdict };
+    const query = request.rawQueryString();
+    const handed = `${place} ${name ?? ''} ${text} ${original}${query && `?${query}`}`;
+    const secret = Buffer.from((verdict.record as KeyRecord).k as string, 'base64url');
+    const seal = createHmac('sha256', secret).update(`handover ${id}${handed}`).digest('base64url');
+    request.headers['x-portcullis-handover'] = { value: `${handed} ${seal}` };
   }
+  const { method, uri, querystring, headers, cookies } = request;
+  const admitted = headers['x-portcullis-handover'] ? 'to be renewed' : 'admitted';
+  return {
+    summary: {
+      verdict: reason ? `let pass: ${reason}` : admitted,
+      outcome: { method, uri, querystring, headers, cookies },
+      logs,
+    },
+    verdict,
+  };
 }
 
 /** The function's log line, as `docs/architecture.md` has it. */

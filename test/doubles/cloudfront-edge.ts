@@ -107,11 +107,14 @@ async function serve(options: EdgeDoubleOptions, incoming: IncomingMessage): Pro
     response: { statusCode: answer.status, statusDescription: 'OK', headers: {}, cookies: {} },
   } as FunctionEvent);
   const changed = responded.request as unknown as { headers?: Record<string, { value: string }> } | undefined;
-  const response = responded.response ?? changed;
-  for (const [name, item] of Object.entries((response?.headers ?? {}) as Record<string, { value: string }>)) {
-    answer.headers[name] = item.value;
-  }
-  return answer;
+  const response: Record<string, unknown> = { ...(responded.response ?? changed) };
+  // Headers, status and body are the function's to change.
+  const after = toAnswer({ statusCode: answer.status, ...response });
+  return {
+    status: after.status,
+    headers: { ...answer.headers, ...after.headers },
+    body: response['body'] === undefined ? answer.body : after.body,
+  };
 }
 
 function withoutMethods(request: FunctionRequest): FunctionRequest {

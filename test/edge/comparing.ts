@@ -90,8 +90,8 @@ export function lambdaResultOf(result: LambdaResult): Comparable {
   };
 }
 
-/** What the compiled viewer-request function did; `renewed` where it hands out a renewed token. */
-export function functionResultOf({ result, error }: HostResult, parts: RequestParts): Comparable | 'renewed' {
+/** What the compiled viewer-request function did. */
+export function functionResultOf({ result, error }: HostResult, parts: RequestParts): Comparable {
   if (error || !result) throw new Error(`The function threw: ${error?.message} for ${JSON.stringify(parts)}`);
   const values = (entries: Record<string, { value: string; multiValue?: { value: string }[] }>) =>
     Object.entries(entries).flatMap(([name, { value, multiValue }]) =>
@@ -100,12 +100,9 @@ export function functionResultOf({ result, error }: HostResult, parts: RequestPa
   const headers = sorted(values(result.headers ?? {}));
   if (result.statusCode !== undefined) {
     const reason = headers.find(([name]) => name === 'x-portcullis-reason')?.[1];
-    // A renewal's redirect has no body.
-    if (reason === undefined && result.statusCode !== 204) return 'renewed';
     const body = (result as { body?: string }).body ?? '';
     return { status: result.statusCode, reason: reason ?? 'answered', headers, body };
   }
-  if (result.headers?.['x-portcullis-handover'] !== undefined) return 'renewed';
   const [, ...queryInUri] = (parts.uri ?? '/').split('?');
   const left = new Set(Object.keys(result.querystring));
   const query = (parts.query ?? queryInUri.join('?'))

@@ -294,6 +294,22 @@ describe('answers', () => {
     expect(answer.headers['x-viewer-response']).toEqual(['modified']);
   });
 
+  test.each([
+    ['the status', 'response-status-203', 203, /"target":"\/echo\/a"/],
+    ['status and body', 'response-status-body-307', 307, /^new$/],
+    ['status and an empty body', 'response-status-body-empty-307', 307, /^$/],
+  ])('of the origin have %s that viewer-response gives them', async (_, act, status, body) => {
+    const answer = await ask('/echo/a', [['x-act', act]]);
+    expect(answer.status).toBe(status);
+    expect(answer.body).toMatch(body);
+    expect(answer.headers['content-length']).toEqual([String(Buffer.byteLength(answer.body))]);
+    expect(answer.headers['x-viewer-response']).toEqual(['original']);
+  });
+
+  test.each(['response-status-199', 'response-status-600'])('of viewer-response as %s are a 502', async (act) => {
+    expect((await ask('/echo/a', [['x-act', act]])).status).toBe(502);
+  });
+
   test.each([400, 404, 503])('of the origin with status %i pass without viewer-response', async (status) => {
     const answer = await ask(`/echo/a?status=${status}`);
     expect(answer.status).toBe(status);

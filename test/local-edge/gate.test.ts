@@ -188,4 +188,22 @@ describe('the compiled functions in workerd, over HTTP', () => {
     const again = await ask(shownTo, `/${renewed}/echo/a`);
     expect(reasonOf(again)).toBe('admitted');
   });
+
+  test.each(['original', 'modified'] as const)(
+    'renew by redirect when viewer-response is shown the %s request',
+    async (shown) => {
+      const shownTo = shown === 'original' ? edge : bare;
+      const url = await signed('/echo/a?x=1', { renewal: { by: 'redirect', extendBy: 120, within: 60 } });
+      const answer = await ask(shownTo, url.url);
+      expect([answer.status, answer.body, answer.headers['cache-control']]).toEqual([307, '', ['no-store']]);
+      const [location = ''] = answer.headers['location'] ?? [];
+      expect(location).toMatch(/^\/[\w-]+\/echo\/a\?x=1$/);
+      expect(location).not.toContain(url.token);
+      const again = await ask(shownTo, location);
+      expect([again.status, reasonOf(again)]).toEqual([200, 'admitted']);
+      // What is not there is not made to seem so.
+      const absent = await ask(shownTo, url.url.replace('x=1', 'status=404'));
+      expect([absent.status, absent.headers['location']]).toEqual([404, undefined]);
+    },
+  );
 });

@@ -10,6 +10,8 @@ const payload = (text: string): string => cat({}, { payload: hex(text) });
 /** A claim that nobody knows, with whatever value: what is read of it is its form alone. */
 const unknown = (value: unknown): string => cat({ 1000: value });
 const exp = `1a${(NOW + 60).toString(16)}`;
+/** A claim that nobody knows, of 24 bytes. */
+const filler = `19 03e8 74 ${'61'.repeat(20)}`;
 const nested = (depth: number, value: unknown = 0): unknown => (depth > 0 ? [nested(depth - 1, value)] : value);
 const kid = Buffer.from('main');
 
@@ -45,6 +47,37 @@ const claimSets = [
     ),
     'malformed_token',
   ),
+  // Builds read claims of this length by a way of their own.
+  ...(['everything', 'leftOut'] as const).flatMap((build) => [
+    request(
+      '4.5',
+      `a claim whose key is NaN, in the build ${build}`,
+      `${PATH}?CAT=${payload(`a3 04 ${exp} f97e00 01 ${filler}`)}`,
+      'malformed_token',
+      { build },
+    ),
+    request(
+      '4.5',
+      `a claim whose key is null, in the build ${build}`,
+      `${PATH}?CAT=${payload(`a3 04 ${exp} f6 01 ${filler}`)}`,
+      'malformed_token',
+      { build },
+    ),
+    request(
+      '4.5',
+      `a claim whose key is bytes, in the build ${build}`,
+      `${PATH}?CAT=${payload(`a3 04 ${exp} 41 01 01 ${filler}`)}`,
+      'malformed_token',
+      { build },
+    ),
+    request(
+      '4.5',
+      `a claim twice among others, in the build ${build}`,
+      `${PATH}?CAT=${payload(`a4 04 ${exp} 61 61 01 61 61 01 ${filler}`)}`,
+      'malformed_token',
+      { build },
+    ),
+  ]),
   sent('4.5', 'claims that are no map', payload('80'), 'malformed_token'),
   sent('4.5', 'claims that are a byte string', payload('40'), 'malformed_token'),
   sent('4.5', 'claims that are nothing', payload(''), 'malformed_token'),

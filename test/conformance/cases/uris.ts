@@ -262,6 +262,7 @@ const malformedRows: Row[] = [
     'invalid_claim',
   ],
   ['an unknown match -3', onlyCat({ catu: map([3, map([-3, Buffer.alloc(32)])]) }), 'invalid_claim'],
+  ["a JWT's name of a match in a CAT", onlyCat({ catu: map([3, map(['exact', PATH])]) }), 'invalid_claim'],
   ['a match that is a number', uri('path', 'prefix', 1), 'invalid_claim'],
   ['a match that is null', uri('path', 'prefix', null), 'invalid_claim'],
   ['bytes where a text is asked', onlyCat({ catu: map([3, map([1, Buffer.from('/echo/')])]) }), 'invalid_claim'],

@@ -1,4 +1,4 @@
-import { has, isBytes, isList, isText, must } from './basics.js';
+import { isBytes, isList, isText, must } from './basics.js';
 import { CATNIP } from './labels.js';
 import { MAX_DEPTH, MAX_ITEMS } from './limits.js';
 
@@ -141,8 +141,12 @@ export const readClaims = (input: Buffer, start: number, end: number, labels: (n
   must(left < 24);
   while (left--) {
     let label = ((bytes[at] as number) < 24 ? bytes[at++] : readCbor(1)) as number | string;
-    if (isText(label)) label = '$' + label;
-    if ((label !== +label && !isText(label)) || label in claims) throw 0;
+    // As `readCbor` has it: one token has one reading, whichever way it goes.
+    if (
+      !(label === +label || (isText(label) && (label = '$' + label)) || (FEATURES.catif && isList(label))) ||
+      label in claims
+    )
+      throw 0;
     claims[label] = readCbor(FEATURES.catnip && label === CATNIP ? 1.25 : 1);
     labels.push(label);
   }

@@ -84,7 +84,7 @@ export const failures = (map: CborMap, subject: (key: string) => string | undefi
         if (FEATURES.catuRegex && match === 4) return !matchesPattern(operand as unknown as CborValue[], given);
         if (FEATURES.catuHash && match === -1) return bytesText(operand) !== toBase64(facts.host.digest(given));
         text(operand);
-        // A number that is no match type's is no method, which throws.
+        // A number that is no match type's is no method, which throws; so is what a CAT's text comes to.
         return match === 0 ? given !== operand : !given[METHODS[match] as 'includes'](operand);
       }) ||
       (FEATURES.cath && value === undefined)
