@@ -16,8 +16,8 @@ export async function handler(event: ViewerEvent): Promise<EventRequest | EventR
   try {
     if (FEATURES.catr) delete request.headers[HANDOVER];
     if (before) before(event);
-    const allowed = preflight(request);
-    if (allowed) return allowed;
+    const allowed = FEATURES.preflight && preflight(request);
+    if (FEATURES.preflight && allowed) return allowed;
     const original = request.uri;
     // The start path is taken off: what lies below it is what the claims are about.
     const start = FEATURES.startPath && original.startsWith(policy.startPath + '/');

@@ -52,6 +52,7 @@ export const featureNames = [
   'anyJson',
   'fractions',
   'fast',
+  'usualCat',
   'escapes',
   'anyEngine',
   'proof',

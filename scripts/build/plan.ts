@@ -75,6 +75,7 @@ function featuresOf(config: PlannedConfig, placements: readonly Placement[]): Fe
     anyEngine: false,
     anyJson: profile.anyJson && formats.includes('jwt'),
     fast: profile.fast,
+    usualCat: profile.usualCat && formats.includes('cat'),
     fractions: profile.fractions && formats.includes('jwt'),
     escapes: profile.escapes,
     catuParts: profile.catuParts && claims.has('catu'),

@@ -13,8 +13,10 @@ export interface Profile {
   readonly keyScope: boolean;
   /** JSON that is not as compact as its writers make it: spaces, escapes, numbers spelled oddly. */
   readonly anyJson: boolean;
-  /** Shorter ways through tokens of the usual form, beside the long one. */
+  /** Shorter ways through claims of the usual form, beside the long one. */
   readonly fast: boolean;
+  /** A shorter way through the headers of a CAT of the usual form. */
+  readonly usualCat: boolean;
   /** Numbers with a fraction in JSON, which engines do not all write alike. */
   readonly fractions: boolean;
   /** Escapes in paths; without it a path that has one is refused. */
@@ -66,6 +68,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyScope: true,
     anyJson: true,
     fast: false,
+    usualCat: false,
     fractions: true,
     escapes: true,
     catuParts: true,
@@ -84,6 +87,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyScope: true,
     anyJson: false,
     fast: true,
+    usualCat: false,
     fractions: true,
     escapes: true,
     catuParts: true,
@@ -102,6 +106,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyScope: false,
     anyJson: false,
     fast: false,
+    usualCat: false,
     fractions: false,
     escapes: false,
     catuParts: false,
@@ -120,6 +125,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyScope: false,
     anyJson: false,
     fast: true,
+    usualCat: true,
     fractions: true,
     escapes: true,
     catuParts: true,

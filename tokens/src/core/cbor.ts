@@ -69,6 +69,13 @@ export const readCbor = (depth: number): CborValue => {
   const start = at;
   const initial = bytes[at++] as number;
   let argument = initial & 31;
+  if (FEATURES.fast && initial === 0x1a) {
+    // Moments, mostly.
+    argument = bytes.readUInt32BE(at);
+    at += 4;
+    if (argument < 65536) throw 0;
+    return argument;
+  }
   if (argument > 23) {
     // 1, 2, 4 or 8 bytes; 0 for what is reserved or has no length, which nothing takes.
     const size = (1 << (argument - 24)) & 15;
@@ -80,7 +87,7 @@ export const readCbor = (depth: number): CborValue => {
       must(size > 1);
       return size > 4 ? bytes.readDoubleBE(at - 8) : NaN;
     }
-    if (!(argument >= (size > 1 ? 256 ** (size / 2) : 24))) throw 0;
+    if (!(argument >= (size > 2 ? 256 ** (size / 2) : size > 1 ? 256 : 24))) throw 0;
   }
   if (initial < 64) return initial < 32 ? argument : -1 - argument;
   if (initial < 96) return bytes.subarray(at, (at += argument));
@@ -123,23 +130,16 @@ export const readCbor = (depth: number): CborValue => {
 };
 
 /**
- * Reads the map between two offsets, entry by entry, and notes its labels in their order: the claims of a token where they
- * stand, without a copy, and without having to ask an object for keys that are numbers, which is dear to njs.
+ * Reads a map of fewer than 24 entries between two offsets and notes its labels in their order: the claims of a token
+ * where they stand, without a copy, and without having to ask an object for keys that are numbers, which is dear to njs.
  * Throws when it is none, or does not end where it should.
  */
 export const readClaims = (input: Buffer, start: number, end: number, labels: (number | string)[]): CborMap => {
-  const size = input[start] as number;
-  openCbor(input, start);
-  if (size >> 3 !== 20) {
-    // More than seven entries have a longer way.
-    const map = readCbor(0) as CborMap;
-    must(at === end && isMap(map));
-    Object.keys(map).forEach((label) => labels.push(label));
-    return map;
-  }
   const claims: CborMap = {};
-  at++;
-  for (let left = size & 7; left--;) {
+  openCbor(input, start + 1);
+  let left = (input[start] as number) ^ 0xa0;
+  must(left < 24);
+  while (left--) {
     let label = ((bytes[at] as number) < 24 ? bytes[at++] : readCbor(1)) as number | string;
     // As `readCbor` has it: one token has one reading, whichever way it goes.
     if (
@@ -155,7 +155,7 @@ export const readClaims = (input: Buffer, start: number, end: number, labels: (n
 };
 
 export const isMap = (value: unknown): value is CborMap =>
-  !!value && typeof value === 'object' && !isList(value) && !isBytes(value);
+  !!value && typeof value === 'object' && !isList(value) && !(FEATURES.cat && isBytes(value));
 
 /** The labels of a map that has some. Throws when it is none. */
 export const keysOf = (map: CborValue): string[] => {

@@ -114,7 +114,9 @@ export const queryWithoutToken = (request: EventRequest, policy: Placements): st
     .filter((part) => !FEATURES.query || part.split('=')[0] !== policy.query)
     .join('&');
 
-const COMPONENTS = /* @__PURE__ */ 'scheme host port path query parent filename stem extension'.split(' ');
+const COMPONENTS = FEATURES.catuParts
+  ? /* @__PURE__ */ 'scheme host port path query parent filename stem extension'.split(' ')
+  : [];
 
 /** Scheme, host or port of the request's URI, by its number. */
 const origin = (index: number): string | undefined => {
@@ -128,7 +130,7 @@ const origin = (index: number): string | undefined => {
 const component = (key: string): string | undefined => {
   // Builds without `catuParts` know the path alone.
   if (!FEATURES.catuParts) {
-    if (key !== 'path' && key !== '3') throw 'unsupported_claim';
+    if (key !== 'path' && (!FEATURES.cat || key !== '3')) throw 'unsupported_claim';
     return facts.cleanPath;
   }
   const index = jwt ? COMPONENTS.indexOf(key) : +key;
@@ -205,17 +207,28 @@ CHECKS['$' + claim.AUD] = (value) =>
     text(audience);
     return !policy.audiences || has(policy.audiences, audience);
   }) && 'audience_';
-if (FEATURES.catu) CHECKS['$' + claim.CATU] = (value) => failures(value, component) && 'uri_';
+if (FEATURES.catu)
+  CHECKS['$' + claim.CATU] = (value: CborMap) => {
+    if (FEATURES.fast) {
+      // A prefix of the path and nothing else is the usual one.
+      const path = value[jwt ? 'path' : 3] as CborMap;
+      const prefix = path && path[jwt ? 'prefix' : 1];
+      if (isText(prefix) && !Object.keys(value)[1] && !Object.keys(path)[1])
+        return !facts.cleanPath.startsWith(prefix) && 'uri_';
+    }
+    return failures(value, component) && 'uri_';
+  };
 if (FEATURES.catm)
-  CHECKS['$' + claim.CATM] = (value) =>
-    none(value, (method) => {
-      text(method);
-      return method === facts.http.method;
-    }) && 'method_';
+  CHECKS['$' + claim.CATM] = (value: CborValue[]) => {
+    must(isList(value) && value.length && value.every(isText));
+    return !has(value, facts.http.method) && 'method_';
+  };
 if (FEATURES.catnip) CHECKS['$' + claim.CATNIP] = (value) => none(value, inNetwork) && 'network_';
 if (FEATURES.catgeoiso3166)
   CHECKS['$' + claim.CATGEOISO3166] = (value) => {
     const country = viewer('country');
+    // One code, and the viewer's.
+    if (FEATURES.fast && country && isList(value) && value[0] === country && !value[1]) return false;
     return (
       none(
         value,
@@ -328,7 +341,7 @@ CHECKS['$' + claim.CTI] = CHECKS['$' + claim.SESSION] = bytes;
  * @returns The claims that do not hold, lowest key first, which no encoding changes; empty when the request is admitted.
  */
 export const evaluate = (
-  token: { claims: CborMap; isJwt: boolean; labels?: readonly (number | string)[] },
+  token: { claims: CborMap; isJwt: boolean; labels?: readonly (number | string)[] | undefined },
   request: RequestFacts,
   by: EvaluationPolicy & Placements,
 ): Rejection[] => {

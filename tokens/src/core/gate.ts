@@ -182,7 +182,9 @@ export const parseKeyRecord = (json: string): KeyRecord => {
       // What is not base64url reads as few bytes or none, which anyone could sign with.
       (((FEATURES.publicKey || FEATURES.startPath) && record.alg !== 'HS256') || record.secret.length > 15) &&
       // A build that cannot hold a key to its issuers and paths must not take one that is bound to some.
-      (FEATURES.keyScope ? isList(record.iss || []) && isList(record.paths || []) : !record.iss && !record.paths),
+      (FEATURES.keyScope
+        ? (!record.iss || isList(record.iss)) && (!record.paths || isList(record.paths))
+        : !record.iss && !record.paths),
   );
   return record;
 };
@@ -292,8 +294,10 @@ export async function decide(
       const attempt = i ? undecided(path) : verdict;
       attempt.found = found[i] as FoundToken;
       let text: string | undefined = attempt.found.text;
-      length += text.length;
-      if ((FEATURES.manyTokens && i === MAX_TOKENS) || length > MAX_TOKEN_LENGTH) text = '';
+      // Of a single token this is its own length.
+      if (FEATURES.manyTokens) length += text.length;
+      if ((FEATURES.manyTokens && i === MAX_TOKENS) || (FEATURES.manyTokens ? length : text.length) > MAX_TOKEN_LENGTH)
+        text = '';
       if (FEATURES.encrypted && host.decrypt && text) text = await openEncrypted(attempt, host.decrypt);
       const token = (attempt.token = takeApart(attempt, text));
       if (!token) continue;
@@ -362,7 +366,7 @@ export async function decide(
                 await (host.missing as (key: string) => Promise<unknown>)(key);
               }
               entries = withBucket(entries, bucket);
-              key += '+';
+              if (FEATURES.overflow) key += '+';
             } while (FEATURES.overflow && bucket && bucket[0] === '+');
             const revoked = findRevocation(entries, digest, claims[claim.IAT]);
             if (revoked) throw FEATURES.catpor && id[0] === 'p' ? 'probabilistic_refusal' : revoked;

@@ -62,10 +62,13 @@ export const parseJwt = (text: string): ParsedToken => {
       (!FEATURES.rare || /(^|\/)(at\+)?jwt$/i.test((header['typ'] || 'jwt') as string)) &&
       !header['crit'],
   );
+  const labels: (number | string)[] = [];
   Object.keys(payload).forEach((name) => {
-    claims[claimKey(name)] = payload[name];
+    const label = claimKey(name);
+    claims[label] = payload[name];
+    if (FEATURES.fast) labels.push(label);
   });
-  return {
+  const token: ParsedToken = {
     isJwt: true,
     algorithm: header['alg'] as string,
     kid: (header['kid'] || '') as string,
@@ -74,4 +77,6 @@ export const parseJwt = (text: string): ParsedToken => {
     signature: fromBase64(parts[2] as string),
     payload: payload,
   };
+  if (FEATURES.fast) token.labels = labels;
+  return token;
 };

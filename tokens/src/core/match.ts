@@ -58,7 +58,9 @@ export const matchesPattern = (expected: readonly CborValue[], subject: string):
 
 /** JWT names of match types, in the order of the standard's numbers, which begin at -2; those that the build knows. */
 const MATCHES = /* @__PURE__ */ (
-  FEATURES.catuHash ? 'sha512-256 sha256 exact prefix suffix contains regex' : 'exact prefix suffix contains regex'
+  (FEATURES.catuHash ? 'sha512-256 sha256 ' : '') +
+  'exact prefix suffix contains' +
+  (FEATURES.catuRegex ? ' regex' : '')
 ).split(' ');
 /** The string methods that match types 1 to 3 are. */
 const METHODS = ['', 'startsWith', 'endsWith', 'includes'];

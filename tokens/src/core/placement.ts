@@ -94,7 +94,7 @@ const takeSegment = (request: EventRequest, before: string, keep: string): boole
   const head = uri.slice(start, start + 3);
   if (
     !uri.startsWith(before + '/') ||
-    (before === keep && head !== 'eyJ' && head !== '0YR' && head !== '0oR' && head !== '2D3')
+    (before === keep && head !== 'eyJ' && (!FEATURES.cat || (head !== '0YR' && head !== '0oR' && head !== '2D3')))
   )
     return false;
   const end = (uri + '/').indexOf('/', start);

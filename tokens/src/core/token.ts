@@ -13,7 +13,7 @@ export interface ParsedToken {
   /** The claims by key. What is in them is as the format has it: integer keys and bytes, or names and base64url. */
   readonly claims: CborMap;
   /** The claims' keys in the order of the token, where reading it has them at hand. */
-  readonly labels?: readonly (number | string)[];
+  labels?: readonly (number | string)[] | undefined;
   /** What the MAC or signature is over, in pieces to be joined. */
   readonly signed: (string | Buffer)[];
   readonly signature: Buffer;
