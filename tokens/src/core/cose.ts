@@ -57,15 +57,18 @@ const parseUsualCat = (input: Buffer, start: number): ParsedToken | undefined =>
     return undefined;
   const labels: (number | string)[] = [];
   const kid = input.toString('utf8', kidStart, kidEnd);
+  // Minting goes by where claim sets stand in the payload.
+  const payload = FEATURES.mint ? input.subarray(claimsStart, claimsEnd) : input;
+  const offset = FEATURES.mint ? 0 : claimsStart;
   return {
     isJwt: false,
     algorithm: 'HS256',
     kid: FEATURES.rare && kid.search(/[^!-~]/) >= 0 ? keyIdText(input.subarray(kidStart, kidEnd)) : kid,
-    claims: readClaims(input, claimsStart, claimsEnd, labels),
+    claims: readClaims(payload, offset, offset + claimsEnd - claimsStart, labels),
     labels: labels,
     signed: [MAC_CONTEXT, input.subarray(start + 2, both ? kidEnd : start + 6), NONE, input.subarray(head, claimsEnd)],
     signature: input.subarray(claimsEnd + 2),
-    payload: FEATURES.mint ? input.subarray(claimsStart, claimsEnd) : input,
+    payload: payload,
   };
 };
 
