@@ -1,5 +1,6 @@
 import { createDecipheriv } from 'node:crypto';
-import { fromBase64, isBytes, isText, must, toBase64 } from '@portcullis/tokens/core/basics';
+import { isText, must } from '@portcullis/tokens/core/basics';
+import { fromBase64, isBytes, toBase64 } from '@portcullis/tokens/core/bytes';
 import { at, isMap, openCbor, readCbor, readMap, type CborMap, type CborValue } from '@portcullis/tokens/core/cbor';
 import { keyIdText } from '@portcullis/tokens/core/cose';
 import { MAX_KID_LENGTH } from '@portcullis/tokens/core/limits';

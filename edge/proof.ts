@@ -1,5 +1,6 @@
 import { createHash, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { fromBase64, isBytes, isNumber, isText, must, toBase64 } from '@portcullis/tokens/core/basics';
+import { isNumber, isText, must } from '@portcullis/tokens/core/basics';
+import { fromBase64, isBytes, toBase64 } from '@portcullis/tokens/core/bytes';
 import { isMap, type CborMap, type CborValue } from '@portcullis/tokens/core/cbor';
 import type { Verdict } from '@portcullis/tokens/core/gate';
 import { CATDPOP, CNF } from '@portcullis/tokens/core/labels';

@@ -1,4 +1,4 @@
-import { toBase64 } from '@portcullis/tokens/core/basics';
+import { toBase64 } from '@portcullis/tokens/core/bytes';
 import { lookUp, parseKeyRecord, parseToken, type KeyRecord, type Verdict } from '@portcullis/tokens/core/gate';
 import type { FoundToken, Place } from '@portcullis/tokens/core/placement';
 import { headerText, type EventRequest } from '@portcullis/tokens/core/request';

@@ -14,12 +14,6 @@ export const isText = (value: unknown): value is string => typeof value === 'str
 /** A number that is one: neither NaN nor infinite, which JSON's `1e999` is. */
 export const isNumber = Number.isFinite as (value: unknown) => value is number;
 
-export const isBytes = Buffer.isBuffer as (value: unknown) => value is Buffer;
-
 export const isList = Array.isArray as (value: unknown) => value is unknown[];
 
 export const has = (list: readonly unknown[] | string, item: unknown): boolean => (list as unknown[]).includes(item);
-
-export const toBase64 = (bytes: Buffer): string => bytes.toString('base64url');
-
-export const fromBase64 = (text: string): Buffer => Buffer.from(text, 'base64url');

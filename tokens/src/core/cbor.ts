@@ -1,4 +1,5 @@
-import { isBytes, isList, isText, must } from './basics.js';
+import { isList, isText, must } from './basics.js';
+import { isBytes } from './bytes.js';
 import { CATNIP } from './labels.js';
 import { MAX_DEPTH, MAX_ITEMS } from './limits.js';
 

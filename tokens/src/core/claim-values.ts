@@ -1,4 +1,5 @@
-import { isBytes, isList, isText, must, toBase64 } from './basics.js';
+import { isList, isText, must } from './basics.js';
+import { isBytes, toBase64 } from './bytes.js';
 import { isMap, type CborMap, type CborValue } from './cbor.js';
 import type { RequestFacts } from './evaluate.js';
 

@@ -1,4 +1,5 @@
-import { has, isBytes, isList, isText, toBase64 } from './basics.js';
+import { has, isList, isText } from './basics.js';
+import { isBytes, toBase64 } from './bytes.js';
 import { isMap, type CborMap, type CborValue } from './cbor.js';
 import { keyIdText } from './cose.js';
 import { queryWithoutToken } from './evaluate.js';

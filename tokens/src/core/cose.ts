@@ -1,4 +1,5 @@
-import { fromBase64, isBytes, must, toBase64 } from './basics.js';
+import { must } from './basics.js';
+import { fromBase64, isBytes, toBase64 } from './bytes.js';
 import { at, isMap, openCbor, readCbor, readClaims, readMap, type CborMap } from './cbor.js';
 import type { Algorithm, ParsedToken } from './token.js';
 

@@ -1,4 +1,5 @@
-import { has, isBytes, isList, isNumber, isText, must } from './basics.js';
+import { has, isList, isNumber, isText, must } from './basics.js';
+import { isBytes } from './bytes.js';
 import { isMap, type CborMap, type CborTagged, type CborValue } from './cbor.js';
 import { bytes, bytesText, facts, holdAgainst, jwt, none, readAs, text } from './claim-values.js';
 import { isConditionalAnswer } from './conditional-answer.js';

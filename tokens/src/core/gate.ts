@@ -1,4 +1,5 @@
-import { fromBase64, has, isBytes, isList, isText, must, toBase64 } from './basics.js';
+import { has, isList, isText, must } from './basics.js';
+import { fromBase64, isBytes, toBase64 } from './bytes.js';
 import { isBlackedOut, type BlackoutRecord } from './blackout.js';
 import type { CborMap, CborValue } from './cbor.js';
 import { conditionalAnswer, type ConditionalAnswer } from './conditional-answer.js';

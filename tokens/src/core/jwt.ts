@@ -1,4 +1,5 @@
-import { fromBase64, has, must } from './basics.js';
+import { has, must } from './basics.js';
+import { fromBase64 } from './bytes.js';
 import type { CborMap } from './cbor.js';
 import { claimKey } from './labels.js';
 import { MAX_JSON_DEPTH } from './limits.js';

@@ -1,4 +1,5 @@
-import { isText, must, toBase64 } from './basics.js';
+import { isText, must } from './basics.js';
+import { toBase64 } from './bytes.js';
 import type { CborMap, CborValue } from './cbor.js';
 import { bytesText, facts, jwt, none, countKeys, text } from './claim-values.js';
 import { MAX_REGEX_COST, MAX_REGEX_LENGTH, MAX_REGEX_TEXT } from './limits.js';

@@ -1,4 +1,5 @@
-import { has, isNumber, isText, must, toBase64 } from './basics.js';
+import { has, isNumber, isText, must } from './basics.js';
+import { toBase64 } from './bytes.js';
 import { at, openCbor, readCbor, type CborMap } from './cbor.js';
 import type { GateHost, KeyRecord } from './gate.js';
 import { claimKey } from './labels.js';

@@ -1,4 +1,5 @@
-import { has, isList, isNumber, isText, toBase64 } from './basics.js';
+import { has, isList, isNumber, isText } from './basics.js';
+import { toBase64 } from './bytes.js';
 import { isMap, type CborMap, type CborValue } from './cbor.js';
 import { NO_NAME, NO_VALUE } from './conditional-answer.js';
 import type { GateHost, GatePolicy, KeyRecord, Verdict } from './gate.js';

@@ -1,4 +1,4 @@
-import { toBase64 } from './basics.js';
+import { toBase64 } from './bytes.js';
 
 /** The store's key of the bucket that a hash of `scope:id` falls into: see `docs/kvs-layout.md`. */
 export const bucketKey = (digest: Buffer): string =>
