@@ -70,14 +70,14 @@ export function ownAnswer(
 ): LambdaResponse {
   const origin = headerText(request, 'origin');
   const all: Record<string, string> = { ...headers, 'cache-control': 'no-store' };
-  if (settings.cors && origin) {
-    const { corsOrigins } = settings;
-    if (corsOrigins) all['vary'] = 'Origin';
-    if (!corsOrigins || corsOrigins.includes(origin)) {
-      all['access-control-allow-origin'] = corsOrigins ? origin : '*';
-      all['access-control-expose-headers'] = settings.exposed;
-      if (settings.corsCredentials) all['access-control-allow-credentials'] = 'true';
-    }
+  const { cors, corsOrigins } = settings;
+  if (cors && corsOrigins && origin) all['vary'] = 'Origin';
+  // Where any page may read, the answer is the same for all.
+  const allowed = corsOrigins ? corsOrigins.find((listed) => listed === origin) : '*';
+  if (cors && allowed !== undefined) {
+    all['access-control-allow-origin'] = allowed;
+    all['access-control-expose-headers'] = settings.exposed;
+    if (corsOrigins && settings.corsCredentials) all['access-control-allow-credentials'] = 'true';
   }
   const lines: LambdaHeaders = {};
   for (const name in all) lines[name] = [{ key: name, value: all[name] as string }];

@@ -83,7 +83,10 @@ function readEncrypt0(token: string): Sealed {
   const outer = readCbor(1);
   const content = readCbor(1);
   must(at === input.length && isBytes(protectedBytes) && isMap(outer) && isBytes(content));
-  const inner = (protectedBytes as Buffer).length > 0 ? readMap(protectedBytes as Buffer) : {};
+  const inner =
+    (protectedBytes as Buffer).length > 0
+      ? readMap(protectedBytes as Buffer, 0, (protectedBytes as Buffer).length)
+      : {};
   const header = (label: number): CborValue => (label in inner ? inner : (outer as CborMap))[label];
   const kid = header(4);
   const nonce = header(5);

@@ -21,7 +21,12 @@ export const logVerdict = (verdict: Verdict, id: string): void => {
     (FEATURES.allowClients && verdict.allowance !== undefined) ||
     (settings.sample && Math.random() < settings.sample)
   ) {
-    const more: Record<string, unknown> = { k: token && token.kid, s: idText(claims[SESSION]), t: idText(claims[CTI]) };
+    const more: Record<string, unknown> = {};
+    if (token) {
+      more['k'] = token.kid;
+      more['s'] = idText(claims[SESSION]);
+      more['t'] = idText(claims[CTI]);
+    }
     if (FEATURES.onUnknown && verdict.unknown[0]) more['u'] = verdict.unknown;
     if (FEATURES.catreplay) more['y'] = replay;
     if (FEATURES.catpor && reason === 'probabilistic_refusal') more['p'] = claims[CATPOR];
@@ -33,9 +38,12 @@ export const logVerdict = (verdict: Verdict, id: string): void => {
         reason +
         '","m":"' +
         verdict.mode +
-        '"' +
-        (FEATURES.allowClients && verdict.allowance !== undefined ? ',"w":' + verdict.allowance : '') +
-        (token ? ',' + JSON.stringify(more).slice(1) : '}'),
+        (FEATURES.allowClients && verdict.allowance !== undefined
+          ? // Without a token.
+            '","w":' + verdict.allowance + '}'
+          : token
+            ? '",' + JSON.stringify(more).slice(1)
+            : '"}'),
     );
   }
 };

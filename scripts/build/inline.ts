@@ -55,6 +55,8 @@ function inlined(script: Script, source: string, call: Call, owner: FunctionNode
   for (const [i, parameter] of callee.params.entries()) {
     const binding = script.bindings.find(({ places }) => places[0]?.start === parameter.start) as Binding;
     const value = call.arguments[i] as AnyNode | undefined;
+    // One that nothing reads is in the way of those behind it, and has a constant for a value.
+    if (value?.type === 'Literal' && binding.places.length === 1) continue;
     if (repeated && isCaught(binding)) return [];
     const same = value && sameThroughout(script, binding, value, callee);
     if (same) edits = [...edits, ...binding.places.slice(1).map((place) => replaced(place, same))];
@@ -83,6 +85,10 @@ function sameThroughout(script: Script, parameter: Binding, value: AnyNode, call
   if (value.type !== 'Identifier') return undefined;
   const given = script.bindings.find(({ name }) => name === value.name);
   if (!given || parameter.places.slice(1).some(({ start }) => isWrittenAt(script, start))) return undefined;
+  // Made with the script, before any function of it runs.
+  const isMade =
+    given.scope.owner === undefined && given.places.filter(({ start }) => isWrittenAt(script, start)).length === 1;
+  if (isMade && isWrittenAt(script, given.places[0]?.start ?? 0)) return value.name;
   const isAsync = given.scope.owner?.async === true;
   const isFixed = given.places.every(({ start, scope }) => {
     if (!isWrittenAt(script, start)) return !isAsync || !isCaught(parameter);

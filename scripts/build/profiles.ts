@@ -87,7 +87,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     keyScope: true,
     anyJson: false,
     fast: true,
-    usualCat: false,
+    usualCat: true,
     fractions: true,
     escapes: true,
     catuParts: true,

@@ -105,7 +105,9 @@ describe('functions that are made to be called on the spot', () => {
     ['are not given some', 'f=a=>((b,c)=>(a&&(c=b),c))(a)', 'f=(a,c)=>(c=void 0,(a&&(c=a),c))'],
     ['change what they are given', 'f=a=>(b=>(b++,b*a))(a)', 'f=(a,b)=>(b=a,(b++,b*a))'],
     ['change what they use', 'f=a=>(b=>(a++,b*a))(a)', 'f=(a,b)=>(b=a,(a++,b*a))'],
-    ['use what may change', 'var a=1;f=c=>(b=>(g(),b))(a)', 'var a=1;f=(c,b)=>(b=a,(g(),b))'],
+    ['use what may change', 'var a=1;f=c=>(b=>(g(),b))(a);a=2', 'var a=1;f=(c,b)=>(b=a,(g(),b));a=2'],
+    ['use what never changes', 'var a=1;f=c=>(b=>(g(),b))(a)', 'var a=1;f=c=>((g(),a))'],
+    ['do not use a constant', 'f=c=>((b,a)=>a*a)(0,c)', 'f=c=>((c*c))'],
   ])('%s', async (_, source, expected) => {
     expect(await inlineCalls(source, eager)).toBe(expected);
   });

@@ -1,4 +1,5 @@
 import { minify, type CompressOptions } from 'terser';
+import { withoutAliases } from './aliases.js';
 import { gatherAsyncLocals } from './async-locals.js';
 import { looseWhereNumbers } from './equality.js';
 import { gathered } from './gather.js';
@@ -44,7 +45,7 @@ async function expressed(source: string): Promise<string> {
     looseWhereNumbers(uniqueNames(await tidied(switchesToConditionals(moved)))),
     measured,
   );
-  return tidied(await gatherAsyncLocals(inlined, measured));
+  return tidied(withoutAliases(await gatherAsyncLocals(inlined, measured)));
 }
 
 /** The same script, without a character that it can do without. */

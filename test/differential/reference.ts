@@ -75,10 +75,13 @@ export async function reference(
   const shared = (headers: Record<string, Header>): Record<string, Header> => {
     const origin = request.headers['origin'];
     const all: Record<string, Header> = { ...headers, 'cache-control': { value: 'no-store' } };
-    if (!origin || origin.value === '') return all;
-    if (settings.corsOrigins) all['vary'] = { value: 'Origin' };
-    if (settings.corsOrigins && !settings.corsOrigins.includes(origin.value)) return all;
-    all['access-control-allow-origin'] = { value: settings.corsOrigins ? origin.value : '*' };
+    // Where any page may read, the answer is the same for all.
+    if (settings.corsOrigins) {
+      if (!origin || origin.value === '') return all;
+      all['vary'] = { value: 'Origin' };
+      if (!settings.corsOrigins.includes(origin.value)) return all;
+    }
+    all['access-control-allow-origin'] = { value: settings.corsOrigins && origin ? origin.value : '*' };
     all['access-control-expose-headers'] = { value: settings.exposed };
     if (settings.corsCredentials) all['access-control-allow-credentials'] = { value: 'true' };
     return all;

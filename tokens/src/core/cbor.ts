@@ -1,6 +1,6 @@
 import { isList, isText, must } from './basics.js';
 import { isBytes } from './bytes.js';
-import { CATNIP } from './labels.js';
+import { CATNIP, CATU } from './labels.js';
 import { MAX_DEPTH, MAX_ITEMS } from './limits.js';
 
 /**
@@ -27,6 +27,8 @@ export let at: number;
 let count: number;
 /** Called behind each entry of the outermost map, with its label and the offset where it starts. */
 let visit: ((label: CborValue, start: number) => void) | undefined;
+/** Labels of the map last read in their order, which an object would have to be asked for; integers are dear to njs. */
+export let labels: (number | string)[];
 
 /** Starts reading `input` at `offset`. */
 export const openCbor = (input: Buffer, offset: number, visitor?: typeof visit): void => {
@@ -34,6 +36,7 @@ export const openCbor = (input: Buffer, offset: number, visitor?: typeof visit):
   at = offset;
   count = 0;
   if (FEATURES.mint) visit = visitor;
+  if (FEATURES.fast) labels = [];
 };
 
 /**
@@ -116,8 +119,24 @@ export const readCbor = (depth: number): CborValue => {
         )
           throw 0;
       }
+      if (FEATURES.fast && depth < 2) labels.push(label as number | string);
+      // A `catu` of {3: {1: text}}, a prefix of the path, is left without its maps: '' is no label that CBOR could have.
+      // Elsewhere than at the edge claims are there to be shown, too.
+      if (
+        FEATURES.fast &&
+        FEATURES.catu &&
+        !FEATURES.anyEngine &&
+        label === CATU &&
+        at < bytes.length - 5 &&
+        bytes.readUInt32BE(at) === 0xa103a101 &&
+        (bytes[at + 4] as number) >> 5 === 3
+      ) {
+        at += 4;
+        count += 2;
+        items[label] = { '': readCbor(3) };
+      }
       // Tags stand in `catnip` and nowhere else (CTA-5007-B 4.5).
-      items[label as string] = readCbor(FEATURES.catnip && label === CATNIP ? depth * 1.25 : depth);
+      else items[label as string] = readCbor(FEATURES.catnip && label === CATNIP ? depth * 1.25 : depth);
       if (FEATURES.mint && depth < 2 && visit) visit(label, from);
     }
     return items;
@@ -130,31 +149,6 @@ export const readCbor = (depth: number): CborValue => {
   return { tag: argument, tagged: readCbor(depth + 1) };
 };
 
-/**
- * Reads a map of fewer than 24 entries between two offsets and notes its labels in their order: the claims of a token
- * where they stand, without a copy, and without having to ask an object for keys that are numbers, which is dear to njs.
- * Throws when it is none, or does not end where it should.
- */
-export const readClaims = (input: Buffer, start: number, end: number, labels: (number | string)[]): CborMap => {
-  const claims: CborMap = {};
-  openCbor(input, start + 1);
-  let left = (input[start] as number) ^ 0xa0;
-  must(left < 24);
-  while (left--) {
-    let label = ((bytes[at] as number) < 24 ? bytes[at++] : readCbor(1)) as number | string;
-    // As `readCbor` has it: one token has one reading, whichever way it goes.
-    if (
-      !(label === +label || (isText(label) && (label = '$' + label)) || (FEATURES.catif && isList(label))) ||
-      label in claims
-    )
-      throw 0;
-    claims[label] = readCbor(FEATURES.catnip && label === CATNIP ? 1.25 : 1);
-    labels.push(label);
-  }
-  must(at === end);
-  return claims;
-};
-
 export const isMap = (value: unknown): value is CborMap =>
   !!value && typeof value === 'object' && !isList(value) && !(FEATURES.cat && isBytes(value));
 
@@ -165,10 +159,10 @@ export const keysOf = (map: CborValue): string[] => {
   return keys;
 };
 
-/** Reads a map that fills `input`. Throws when it does not. */
-export const readMap = (input: Buffer): CborMap => {
-  openCbor(input, 0);
+/** Reads a map that fills `input` between two offsets. Throws when it does not. */
+export const readMap = (input: Buffer, start: number, end: number): CborMap => {
+  openCbor(input, start);
   const map = readCbor(0);
-  must(at === input.length && isMap(map));
+  must(at === end && isMap(map));
   return map as CborMap;
 };

@@ -1,6 +1,6 @@
 import { must } from './basics.js';
 import { fromBase64, isBytes, toBase64 } from './bytes.js';
-import { at, isMap, openCbor, readCbor, readClaims, readMap, type CborMap } from './cbor.js';
+import { at, isMap, labels, openCbor, readCbor, readMap, type CborMap } from './cbor.js';
 import type { Algorithm, ParsedToken } from './token.js';
 
 /** COSE algorithm numbers (RFC 9053 2.1, 2.2; RFC 8230 2) by name. */
@@ -25,55 +25,6 @@ export const keyIdText = (kid: Buffer): string => {
 };
 
 /**
- * The usual CAT by a shorter way: COSE_Mac0 whose headers are {1: 5} and {4: kid} or {1: 5, 4: kid} and nothing, with a
- * kid of up to 18 bytes, claims of 24 to 255 bytes and a MAC of 32. Undefined for any other, well-formed or not.
- * Throws when its claims are none.
- */
-const parseUsualCat = (input: Buffer, start: number): ParsedToken | undefined => {
-  // 43 a1 01 05 · a1 04 4n kid, or 45+n a2 01 05 04 4n kid · a0: what is protected, and what is not.
-  const both = input[start + 3] === 0xa2;
-  const kidStart = start + (both ? 8 : 9);
-  const kidLength = (input[kidStart - 1] as number) ^ 0x40;
-  const kidEnd = kidStart + kidLength;
-  const head = both ? kidEnd + 1 : kidEnd;
-  const claimsStart = head + 2;
-  const claimsEnd = claimsStart + (input[head + 1] as number);
-  if (
-    input.length !== claimsEnd + 34 ||
-    kidLength > 18 ||
-    // Fewer claims than 24; what is not there is 0 to these operators, and 0 is nowhere expected.
-    (input[claimsStart] as number) >> 3 > 22 ||
-    claimsEnd < claimsStart + 24 ||
-    (input[start + 1] as number) ^ 0x84 ||
-    (input[start + 2] as number) ^ (both ? 0x45 + kidLength : 0x43) ||
-    (input[start + 3] as number) ^ (both ? 0xa2 : 0xa1) ||
-    (input[start + 4] as number) ^ 1 ||
-    (input[start + 5] as number) ^ 5 ||
-    (input[kidStart - 2] as number) ^ 4 ||
-    (input[both ? kidEnd : start + 6] as number) ^ (both ? 0xa0 : 0xa1) ||
-    (input[head] as number) ^ 0x58 ||
-    (input[claimsEnd] as number) ^ 0x58 ||
-    (input[claimsEnd + 1] as number) ^ 32
-  )
-    return undefined;
-  const labels: (number | string)[] = [];
-  const kid = input.toString('utf8', kidStart, kidEnd);
-  // Minting goes by where claim sets stand in the payload.
-  const payload = FEATURES.mint ? input.subarray(claimsStart, claimsEnd) : input;
-  const offset = FEATURES.mint ? 0 : claimsStart;
-  return {
-    isJwt: false,
-    algorithm: 'HS256',
-    kid: FEATURES.rare && kid.search(/[^!-~]/) >= 0 ? keyIdText(input.subarray(kidStart, kidEnd)) : kid,
-    claims: readClaims(payload, offset, offset + claimsEnd - claimsStart, labels),
-    labels: labels,
-    signed: [MAC_CONTEXT, input.subarray(start + 2, both ? kidEnd : start + 6), NONE, input.subarray(head, claimsEnd)],
-    signature: input.subarray(claimsEnd + 2),
-    payload: payload,
-  };
-};
-
-/**
  * Takes a CAT apart: COSE_Mac0 or COSE_Sign1 with its tag, the CWT tag before it optional (CTA-5007-B 4.3, RFC 9052 4.2, 6.2).
  * Throws when it is none.
  */
@@ -81,57 +32,86 @@ export const parseCat = (input: Buffer): ParsedToken => {
   // d8 3d is tag 61, d1 tag 17 (COSE_Mac0), d2 tag 18 (COSE_Sign1), 84 an array of four.
   const start = input[0] === 0xd8 && input[1] === 0x3d ? 2 : 0;
   const isMac = input[start] === 0xd1;
-  const usual = FEATURES.usualCat && isMac && parseUsualCat(input, start);
-  if (usual) return usual;
-  openCbor(input, start + 2);
-  const protectedBytes = readCbor(3) as Buffer;
-  const protectedEnd = at;
-  const outer = readCbor(3) as CborMap;
-  const payloadStart = at;
-  const payload = readCbor(3) as Buffer;
-  const payloadEnd = at;
-  const signature = readCbor(3) as Buffer;
-  must(
-    (isMac || input[start] === 0xd2) &&
-      input[start + 1] === 0x84 &&
-      at === input.length &&
-      [protectedBytes, payload, signature].every(isBytes) &&
-      (!FEATURES.rare || isMap(outer)),
-  );
-  // What stands in the protected header counts; a label in both is left to that rule.
-  const inner = protectedBytes.length ? readMap(protectedBytes) : outer;
-  const kid = (inner[4] || outer[4]) as Buffer | undefined;
-  const number = (inner[1] || outer[1]) as number | undefined;
-  // `crit` (2) asks for what this recipient does not know (RFC 9052 3.1).
-  must(!(inner[2] || outer[2]));
-  // Fewer claims than 24 are noted in their order.
-  const labels: (number | string)[] | undefined = FEATURES.fast && (payload[0] as number) >> 3 < 23 ? [] : undefined;
-  const token: ParsedToken = {
-    isJwt: false,
+  let algorithm: string | undefined = 'HS256';
+  // The usual CAT is told by its frame: 4n a2 01 05 04 4n kid · a0 · 58 n claims · 58 20 MAC, for algorithm 5 and a kid of
+  // up to 18 bytes, both of them protected.
+  let protectedEnd = FEATURES.usualCat ? start + 8 + ((input[start + 7] as number) ^ 0x40) : 0;
+  let payloadStart = protectedEnd + 1;
+  let claimsStart = payloadStart + 2;
+  let payloadEnd = FEATURES.usualCat ? claimsStart + (input[claimsStart - 1] as number) : 0;
+  let payload: Buffer | undefined;
+  let signature: Buffer | undefined;
+  let kid = '';
+  if (
+    FEATURES.usualCat &&
+    isMac &&
+    // Here and below, what is beyond the end is equal to nothing.
+    input.length === payloadEnd + 34 &&
+    protectedEnd < start + 27 &&
+    input[start + 1] === 0x84 &&
+    (input[start + 2] as number) === protectedEnd - start + 61 &&
+    input.readUInt32BE(start + 3) === 0xa2010504 &&
+    input.readUInt16BE(protectedEnd) === 0xa058 &&
+    (input[claimsStart - 1] as number) > 23 &&
+    input.readUInt16BE(payloadEnd) === 0x5820
+  ) {
+    kid = input.toString('utf8', start + 8, protectedEnd);
+    if (FEATURES.rare) kid = keyIdText(input.subarray(start + 8, protectedEnd));
+    // Minting goes by where claim sets stand in the payload.
+    if (FEATURES.mint) payload = input.subarray(claimsStart, payloadEnd);
+    signature = input.subarray(payloadEnd + 2);
+  } else {
+    openCbor(input, start + 2);
+    const protectedBytes = readCbor(3) as Buffer;
+    protectedEnd = at;
+    const outer = readCbor(3) as CborMap;
+    payloadStart = at;
+    payload = readCbor(3) as Buffer;
+    payloadEnd = at;
+    signature = readCbor(3) as Buffer;
+    must(
+      (isMac || input[start] === 0xd2) &&
+        input[start + 1] === 0x84 &&
+        at === input.length &&
+        [protectedBytes, payload, signature].every(isBytes),
+    );
+    if (FEATURES.rare) must(isMap(outer));
+    claimsStart = payloadEnd - payload.length;
+    // What stands in the protected header counts; a label in both is left to that rule.
+    const inner = protectedBytes.length ? readMap(protectedBytes, 0, protectedBytes.length) : outer;
+    const id = (inner[4] || outer[4]) as Buffer | undefined;
+    const number = (inner[1] || outer[1]) as number | undefined;
+    // `crit` (2) asks for what this recipient does not know (RFC 9052 3.1).
+    must(!(inner[2] || outer[2]));
+    if (id) kid = keyIdText(id);
     // COSE_Mac0 is for HMAC and COSE_Sign1 for the others; a COSE_Sign1 may leave it to the key.
-    algorithm:
-      isMac && (number || 5) === 5
-        ? 'HS256'
-        : !FEATURES.publicKey
-          ? ''
-          : isMac || number === 5
-            ? 'none'
-            : number
-              ? ALGORITHMS[number] || 'none'
-              : undefined,
-    kid: kid ? keyIdText(kid) : '',
-    claims: FEATURES.fast && labels ? readClaims(payload, 0, payload.length, labels) : readMap(payload),
+    if (!isMac || (number || 5) !== 5)
+      algorithm = !FEATURES.publicKey
+        ? ''
+        : isMac || number === 5
+          ? 'none'
+          : number
+            ? ALGORITHMS[number] || 'none'
+            : undefined;
+  }
+  const token = {
+    isJwt: false,
+    algorithm: algorithm,
+    kid: kid,
+    claims: FEATURES.mint
+      ? readMap(payload as Buffer, 0, (payload as Buffer).length)
+      : readMap(input, claimsStart, payloadEnd),
     // MAC_structure or Sig_structure (RFC 9052 6.3, 4.4): both byte strings are taken with their heads, which are
     // minimal; empty headers (no bytes or an empty map) and the empty external data are the byte 0x40.
     signed: [
       FEATURES.publicKey && !isMac ? SIGNATURE_CONTEXT : MAC_CONTEXT,
-      protectedBytes.length > 1 ? input.subarray(start + 2, protectedEnd) : NONE,
+      protectedEnd > start + 4 ? input.subarray(start + 2, protectedEnd) : NONE,
       NONE,
       input.subarray(payloadStart, payloadEnd),
     ],
     signature: signature,
-    payload: payload,
-  };
+  } as ParsedToken;
+  if (FEATURES.mint) token.payload = payload as Buffer;
   if (FEATURES.fast) token.labels = labels;
   return token;
 };

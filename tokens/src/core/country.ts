@@ -22,6 +22,7 @@ const COUNTRY = FEATURES.countryCodes ? /^[A-Za-z]{2}(-\w{1,3})?$/ : /^[A-z]{2}(
 export const countryCode = (code: string): string => {
   const upper = code.toUpperCase();
   const pair = FEATURES.countryCodes ? upper.charCodeAt(0) * 26 + upper.charCodeAt(1) - 1755 : 0;
-  must(COUNTRY.test(code) && (!FEATURES.countryCodes || (ASSIGNED.charCodeAt(pair / 6) >> (pair % 6)) & 1));
+  const is = COUNTRY.test(code);
+  must(FEATURES.countryCodes ? is && (ASSIGNED.charCodeAt(pair / 6) >> (pair % 6)) & 1 : is);
   return upper;
 };

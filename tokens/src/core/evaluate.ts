@@ -48,8 +48,8 @@ export interface RequestFacts {
   /** Seconds since 1970, with fraction. */
   readonly now: number;
   /** The viewer's address. */
-  readonly address: string;
-  readonly host: EvaluationHost;
+  address: string;
+  host: EvaluationHost;
   /** The public key of the viewer's client certificate as SPKI in base64url, where it is known. */
   tlsKey?: string | undefined;
   /** Thumbprint (RFC 7638, base64url) of the key whose proof of possession was checked (RFC 9449). */
@@ -59,7 +59,7 @@ export interface RequestFacts {
   /** True when the signature is yet to be checked by Lambda@Edge, and with it the claims that only it can decide. */
   deferred?: boolean | undefined;
   /** Claim keys admitted because their header was missing; filled by the evaluation, for the log. */
-  readonly unknown: number[];
+  unknown: number[];
 }
 
 /** A claim that refuses a request, and why. */
@@ -100,8 +100,9 @@ const viewer = (line: string): string | undefined => {
 
 /** A number of seconds or the like. */
 const number = (value: CborValue): number => {
-  must(isNumber(value));
-  return value as number;
+  // As `isNumber` has it, with no call: NaN and the infinities differ from themselves or leave something of themselves.
+  if (value !== +(value as number) || value - value !== 0) throw 0;
+  return value;
 };
 
 /** One value alone, where the standard takes that for a list of it. */
@@ -211,10 +212,10 @@ CHECKS['$' + claim.AUD] = (value) =>
 if (FEATURES.catu)
   CHECKS['$' + claim.CATU] = (value: CborMap) => {
     if (FEATURES.fast) {
-      // A prefix of the path and nothing else is the usual one.
-      const path = value[jwt ? 'path' : 3] as CborMap;
-      const prefix = path && path[jwt ? 'prefix' : 1];
-      if (isText(prefix) && !Object.keys(value)[1] && !Object.keys(path)[1])
+      // A prefix of the path and nothing else is the usual one; `readCbor` tells a CAT's apart from others.
+      const path = value.path as CborMap;
+      const prefix = jwt ? path && path.prefix : value[''];
+      if (isText(prefix) && (!jwt || (!Object.keys(value)[1] && !Object.keys(path)[1])))
         return !facts.cleanPath.startsWith(prefix) && 'uri_';
     }
     return failures(value, component) && 'uri_';

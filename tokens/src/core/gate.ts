@@ -128,18 +128,26 @@ export interface Verdict extends RequestFacts {
   answer?: ConditionalAnswer | undefined;
 }
 
-/** Whether two MACs are equal; how long that takes depends on neither. */
+/**
+ * Whether two MACs are equal; how long that takes depends on neither. Six bytes at a time, the most that a number holds
+ * exactly, and some of them twice.
+ */
 const sameMac = (a: Buffer, b: Buffer): boolean => {
-  let difference = a.length ^ 32;
-  for (let i = 32; i--;) difference |= (a[i] as number) ^ (b[i] as number);
+  let difference = a.length !== 32;
+  for (let i = 32; i && a.length === 32;) {
+    i = i > 6 ? i - 6 : 0;
+    difference = a.readUIntBE(i, 6) !== b.readUIntBE(i, 6) || difference;
+  }
   return !difference;
 };
 
 /** Takes the text of a token (see `tokenText`) of bounded length apart. Throws when it is none. */
 export const parseToken = (text: string): ParsedToken => {
   if (FEATURES.jwt && (!FEATURES.cat || text[0] === 'e')) return parseJwt(text);
-  if (!FEATURES.cat || text.length % 4 === 1 || has(text, '.')) throw 0;
-  return parseCat(fromBase64(text));
+  const input = fromBase64(text);
+  // Anything but base64url, as the dots of a JWT, is left out or ends the bytes: either way there are too few.
+  if (!FEATURES.cat || text.length % 4 === 1 || input.length !== (text.length * 3) >> 2) throw 0;
+  return parseCat(input);
 };
 
 /**
@@ -209,13 +217,17 @@ export const recordedMode = (record: { mode?: Mode; until?: number }, now: numbe
       ? 'enforce'
       : policy.mode;
 
+// What is collected of one token: synchronous from end to end.
+let ids: string[];
+
+const add = (scope: string, id: CborValue): void => {
+  if (id) ids.push(scope + ':' + idText(id));
+};
+
 /** Everything about a token that may be revoked, as it is hashed: scope and id (`docs/kvs-layout.md`). */
 const revocable = (token: ParsedToken, content: string | undefined): string[] => {
   const claims = token.claims;
-  const ids: string[] = [];
-  const add = (scope: string, id: CborValue): void => {
-    if (id) ids.push(scope + ':' + idText(id));
-  };
+  ids = [];
   if (FEATURES.revokeToken) add('t', claims[claim.CTI]);
   if (FEATURES.revokeSession) add('s', claims[claim.SESSION]);
   const subject = claims[claim.SUB];
@@ -234,13 +246,42 @@ const revocable = (token: ParsedToken, content: string | undefined): string[] =>
  * 503, not "nobody is revoked".
  */
 const withBucket = (entries: string, bucket: string | undefined): string => {
-  if (!FEATURES.overflow) {
-    must(!bucket || bucket[0] === ',');
-    return bucket || '';
-  }
   const list = bucket ? bucket.replace(/^\+/, '') : entries;
   must((bucket || !entries[1]) && list.startsWith(entries.slice(entries.lastIndexOf(','))));
   return entries + list;
+};
+
+/** The same for builds that know of no next key. */
+const oneBucket = (bucket: string | undefined): string => {
+  must(!bucket || bucket[0] === ',');
+  return bucket || '';
+};
+
+/** Whether evaluation or an answer asks the host for something. */
+const NEEDS_HOST = FEATURES.catuHash || FEATURES.catpor || FEATURES.mint || FEATURES.modeRecord || FEATURES.anyEngine;
+
+/**
+ * A verdict before anything is known. No closure of `decide`: njs loses what one shares with an async function that assigns
+ * it later.
+ */
+const undecided = (
+  request: EventRequest,
+  path: string,
+  now: number,
+  address: string,
+  host: GateHost,
+  policy: GatePolicy,
+): Verdict => {
+  // A member costs njs as much as a comparison of texts: only what the build reads.
+  const verdict = (
+    FEATURES.catnip
+      ? { http: request, cleanPath: path, now: now, reason: 'missing_token', mode: policy.mode, address: address }
+      : { http: request, cleanPath: path, now: now, reason: 'missing_token', mode: policy.mode }
+  ) as Verdict;
+  if (NEEDS_HOST) verdict.host = host;
+  if (FEATURES.catif || FEATURES.anyEngine) verdict.rejections = [];
+  if (FEATURES.onUnknown) verdict.unknown = [];
+  return verdict;
 };
 
 /**
@@ -265,34 +306,21 @@ export async function decide(
   const now = host.now();
   // The reason that a bare `must` stands for, here and there.
   let stage: Reason = 'ambiguous_path';
-  // njs loses what a closure shares with an async function when that assigns it later: this one gets it handed in.
-  const undecided = (path: string): Verdict => ({
-    http: request,
-    cleanPath: path,
-    now: now,
-    address: address,
-    host: host,
-    reason: 'missing_token',
-    mode: policy.mode,
-    rejections: [],
-    unknown: [],
-  });
-  let verdict = undecided('');
+  let verdict = undecided(request, '', now, address, host, policy);
   try {
     const taken = takeTokens(request, policy);
     const found = FEATURES.catr && given ? [given] : taken;
     const path = (verdict.cleanPath = normalisePath(request.uri));
     if (FEATURES.publicPaths && policy.publicPaths && isBelow(path, policy.publicPaths)) {
       verdict.mode = 'off';
-      verdict.reason = '';
-      return verdict;
+      throw '';
     }
     const match = FEATURES.contentId && policy.contentId && policy.contentId.exec(path);
     const content = match ? match[1] : undefined;
     let length = 0;
     let answer: ConditionalAnswer | undefined;
     for (let i = 0; i < found.length && (!FEATURES.manyTokens || i <= MAX_TOKENS); i++) {
-      const attempt = i ? undecided(path) : verdict;
+      const attempt = i ? undecided(request, path, now, address, host, policy) : verdict;
       attempt.found = found[i] as FoundToken;
       let text: string | undefined = attempt.found.text;
       // Of a single token this is its own length.
@@ -349,13 +377,14 @@ export async function decide(
             if (!below) rejections.push({ label: claim.ISS, reason: 'not_entitled' });
           }
           // What an unchecked token says of its refusal (`catif`) nobody may act on.
-          if (!FEATURES.startPath || !attempt.deferred) attempt.rejections = rejections;
+          if ((FEATURES.catif || FEATURES.anyEngine) && (!FEATURES.startPath || !attempt.deferred))
+            attempt.rejections = rejections;
           stage = 'store_error';
           const ids = FEATURES.publicKey && host.keysAlone ? [] : revocable(token, content);
           for (let j = 0; j < ids.length; j++) {
             const id = ids[j] as string;
             const digest = host.digest(id);
-            let entries = ',';
+            let entries = FEATURES.overflow ? ',' : '';
             let bucket: string | undefined;
             key = bucketKey(digest);
             do {
@@ -366,10 +395,10 @@ export async function decide(
                 if (FEATURES.anyEngine && !host.missing) throw 0;
                 await (host.missing as (key: string) => Promise<unknown>)(key);
               }
-              entries = withBucket(entries, bucket);
+              if (FEATURES.overflow) entries = withBucket(entries, bucket);
               if (FEATURES.overflow) key += '+';
             } while (FEATURES.overflow && bucket && bucket[0] === '+');
-            const revoked = findRevocation(entries, digest, claims[claim.IAT]);
+            const revoked = findRevocation(FEATURES.overflow ? entries : oneBucket(bucket), digest, claims[claim.IAT]);
             if (revoked) throw FEATURES.catpor && id[0] === 'p' ? 'probabilistic_refusal' : revoked;
           }
           if (rejections[0]) throw rejections[0].reason;
@@ -412,7 +441,7 @@ export async function decide(
   } catch (thrown) {
     verdict.reason = isText(thrown) ? (thrown as Reason) : stage;
     // An admitting verdict's own mode must not let a later fault pass.
-    if (FEATURES.blackout || FEATURES.modeRecord) verdict.mode = policy.mode;
+    if ((FEATURES.blackout || FEATURES.modeRecord) && verdict.reason) verdict.mode = policy.mode;
   }
   return verdict;
 }

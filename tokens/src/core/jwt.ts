@@ -63,13 +63,10 @@ export const parseJwt = (text: string): ParsedToken => {
       (!FEATURES.rare || /(^|\/)(at\+)?jwt$/i.test((header['typ'] || 'jwt') as string)) &&
       !header['crit'],
   );
-  const labels: (number | string)[] = [];
   Object.keys(payload).forEach((name) => {
-    const label = claimKey(name);
-    claims[label] = payload[name];
-    if (FEATURES.fast) labels.push(label);
+    claims[claimKey(name)] = payload[name];
   });
-  const token: ParsedToken = {
+  return {
     isJwt: true,
     algorithm: header['alg'] as string,
     kid: (header['kid'] || '') as string,
@@ -78,6 +75,4 @@ export const parseJwt = (text: string): ParsedToken => {
     signature: fromBase64(parts[2] as string),
     payload: payload,
   };
-  if (FEATURES.fast) token.labels = labels;
-  return token;
 };

@@ -35,6 +35,9 @@ const NO_TOKEN = /[^\w.-]/;
 /** Padding is allowed (CTA-5007-B 4.3.1.1), and escaped in a query. */
 const PADDING = /^(=|%3d){1,2}$/i;
 
+/** A structured field: a token or string, its parameters ignored (RFC 8941 3.3). */
+const IN_HEADER = /([^"; ]+)/;
+
 /** Where a token was found, by the standard's number for renewing it the same way (CTA-5007-B 4.9.2). */
 export const COOKIE = 1;
 export const HEADER = 2;
@@ -60,12 +63,13 @@ export const tokenText = (value: string): string => {
 // What is found in one request: synchronous from end to end.
 let found: FoundToken[];
 
-const add = (value: string | undefined, place: Place, name?: string): void => {
-  if (value)
-    found.push(
-      // Only renewal asks where a token came from.
-      FEATURES.catr ? { text: tokenText(value), place: place, name: name } : ({ text: tokenText(value) } as FoundToken),
-    );
+const add = (text: string, place: Place, name?: string): void => {
+  // Only renewal asks where a token came from.
+  found.push(FEATURES.catr ? { text: text, place: place, name: name } : ({ text: text } as FoundToken));
+};
+
+const addValue = (value: string | undefined, place: Place, name?: string): void => {
+  if (value) add(tokenText(value), place, name);
 };
 
 /** Adds the values under a name, or what a pattern finds in them, and takes them away. */
@@ -73,7 +77,7 @@ const take = (from: Record<string, EventValue>, name: string, place: Place, patt
   const entry = from[name];
   if (entry) {
     (entry.multiValue || [entry]).forEach((one) =>
-      add(
+      addValue(
         (FEATURES.header || FEATURES.authorization) && pattern ? (pattern.exec(one.value) || [])[1] : one.value,
         place,
         place === HEADER ? name : undefined,
@@ -88,18 +92,28 @@ const take = (from: Record<string, EventValue>, name: string, place: Place, patt
  * looks like one: a JWT's `{"`, or the tags 17, 18, 61+17, 61+18 over an array of four whose first item is a byte string.
  * Encrypted ones are known by tag 61 alone. A segment that begins otherwise is content.
  */
-const takeSegment = (request: EventRequest, before: string, keep: string): boolean => {
+const takeSegment = (request: EventRequest, policy: Placements, placement?: PathPlacement): boolean => {
   const uri = request.uri;
-  const start = before.length + 1;
-  const head = uri.slice(start, start + 3);
+  const before = FEATURES.manyPaths ? (placement as PathPlacement).before : (policy.pathBefore as string);
+  const keep = FEATURES.manyPaths ? (placement as PathPlacement).keep : (policy.pathKeep as string);
+  // A slash at the end for a segment that has none behind it.
+  const rest = uri.slice(before.length + 1) + '/';
+  const head = rest.slice(0, 3);
   if (
-    !uri.startsWith(before + '/') ||
+    // The first segment is behind nothing.
+    (before && !uri.startsWith(before + '/')) ||
     (before === keep && head !== 'eyJ' && (!FEATURES.cat || (head !== '0YR' && head !== '0oR' && head !== '2D3')))
   )
     return false;
-  const end = (uri + '/').indexOf('/', start);
-  add(uri.slice(start, end), URI);
-  request.uri = keep + (uri.slice(end) || '/');
+  // Once through the token is enough where nothing else stands in the segment.
+  let end = rest.search(NO_TOKEN);
+  let text = rest.slice(0, end);
+  if (rest[end] !== '/') {
+    end = rest.indexOf('/');
+    text = tokenText(rest.slice(0, end));
+  }
+  if (end) add(text, URI);
+  request.uri = keep + (rest.slice(end, -1) || '/');
   return true;
 };
 
@@ -111,22 +125,22 @@ const takeSegment = (request: EventRequest, before: string, keep: string): boole
  */
 export const takeTokens = (request: EventRequest, policy: Placements): FoundToken[] => {
   found = [];
-  if (FEATURES.header && policy.header)
-    // A structured field: a token or string, its parameters ignored (RFC 8941 3.3).
-    TOKEN_HEADERS.forEach((name) => take(request.headers, name, HEADER, /([^"; ]+)/));
-  const alone = found;
-  found = [];
+  if (FEATURES.header && policy.header) {
+    take(request.headers, 'cta-common-access-token', HEADER, IN_HEADER);
+    take(request.headers, 'common-access-token', HEADER, IN_HEADER);
+  }
+  const first = found;
+  if (FEATURES.header && first[0]) found = [];
   if (FEATURES.path && FEATURES.manyPaths)
-    (policy.path || []).some((placement) => takeSegment(request, placement.before, placement.keep));
-  if (FEATURES.path && !FEATURES.manyPaths)
-    takeSegment(request, policy.pathBefore as string, policy.pathKeep as string);
+    (policy.path || []).some((placement) => takeSegment(request, policy, placement));
+  if (FEATURES.path && !FEATURES.manyPaths) takeSegment(request, policy);
   if (FEATURES.pathParameter && policy.pathParameter)
     // Not by a replacement: njs 0.7.9 never comes back from one that ends a text beyond ASCII.
     request.uri = request.uri
       .split(';' + policy.pathParameter + '=')
       .map((part, i) => {
         const text = i ? (part.split(/[/;]/)[0] as string) : '';
-        add(text, URI);
+        addValue(text, URI);
         return part.slice(text.length);
       })
       .join('');
@@ -134,5 +148,5 @@ export const takeTokens = (request: EventRequest, policy: Placements): FoundToke
   if (FEATURES.cookie && policy.cookie) take(request.cookies, policy.cookie, COOKIE);
   if (FEATURES.authorization && policy.authorization)
     take(request.headers, 'authorization', AUTHORIZATION, /^(?:Bearer|DPoP) +(.*)/i);
-  return FEATURES.header && alone[0] ? alone : found;
+  return first;
 };

@@ -18,5 +18,5 @@ export interface ParsedToken {
   readonly signed: (string | Buffer)[];
   readonly signature: Buffer;
   /** A CAT's encoded claims, a JWT's claims by name. */
-  readonly payload: Buffer | CborMap;
+  payload: Buffer | CborMap;
 }
