@@ -1,11 +1,10 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CATALPN, CATGEOISO3166, CATNIP, GEOHASH } from '@portcullis/tokens/core/labels';
 import { build, type Plugin } from 'esbuild';
 import { minify } from 'terser';
 import type { FunctionBuild } from '../../functions/config.js';
-import { featureDefines, type Features } from './features.js';
+import { featureDefines, type FeatureName, type Features } from './features.js';
 import { inlineAwaited } from './awaited.js';
 import { shrink } from './shrink.js';
 
@@ -80,12 +79,39 @@ export function literal(value: unknown): string {
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /**
- * A plan for viewer-response, which decides once more before it renews a token. It may be shown the request without
- * CloudFront's own headers: what viewer-request decided on those stays decided.
+ * What viewer-response has no use for: it does not run for what viewer-request answered (`docs/architecture.md`), so the
+ * viewer's place, network, device and page, dice, blackouts and the answers of `catif` were decided. It asks once more what
+ * tells tokens of one request apart: key, time, path, method, revocation.
  */
+const DECIDED: readonly FeatureName[] = [
+  'allowClients',
+  'blackout',
+  'catalpn',
+  'catgeoiso3166',
+  'cath',
+  'catif',
+  'catnip',
+  'catpor',
+  'catreplay',
+  'cattpk',
+  'countryCodes',
+  'embedOrigins',
+  'geohash',
+  'modeRecord',
+  'onUnknown',
+  'preflight',
+  'tlsKeyLookup',
+];
+
+/** A plan for viewer-response, which finds the token once more before it renews it. */
 function forViewerResponse(plan: FunctionBuild, features: Features): { plan: FunctionBuild; features: Features } {
-  const policy = { ...plan.policy, allowUnknown: [CATNIP, CATGEOISO3166, GEOHASH, CATALPN] };
-  return features.catr ? { plan: { ...plan, policy }, features: { ...features, onUnknown: true } } : { plan, features };
+  if (!features.catr) return { plan, features };
+  const off = Object.fromEntries(DECIDED.map((name) => [name, false]));
+  // A claim that is left out here was read by viewer-request.
+  return {
+    plan: { ...plan, policy: { ...plan.policy, ignoreUncompiled: true, allowUnknown: undefined } },
+    features: { ...features, ...off },
+  };
 }
 
 /** Compiles one function into one file for runtime cloudfront-js-2.0. */
@@ -145,7 +171,8 @@ export async function compileFunction(name: FunctionName, given: FunctionBuild, 
     // that the minifier put into its only caller would be one.
     .replace(/\bawait (?=[\w$]+\()/g, 'await /*@__NOINLINE__*/')
     // What every request runs: a function put into its caller is made anew each time, which costs njs more than the call.
-    .replace(/(?<!\w)(?=(?:takeTokens|takeSegment|logVerdict|parseCat|parseJwt)\()/g, '/*@__NOINLINE__*/')
+    // And what mints: put into an async function, its closures lose their variables in njs, and nothing would be renewed.
+    .replace(/(?<!\w)(?=(?:takeTokens|takeSegment|logVerdict|parseCat|parseJwt|mintToken|renewToken)\()/g, '/*@__NOINLINE__*/')
     // A constant that nothing uses; the bundler loses what the source says of it.
     .replace(/\bfromBase64\((?=")/g, '/*@__PURE__*/ fromBase64(');
   const compressed = await minify(exported, {
