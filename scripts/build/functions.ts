@@ -172,7 +172,10 @@ export async function compileFunction(name: FunctionName, given: FunctionBuild, 
     .replace(/\bawait (?=[\w$]+\()/g, 'await /*@__NOINLINE__*/')
     // What every request runs: a function put into its caller is made anew each time, which costs njs more than the call.
     // And what mints: put into an async function, its closures lose their variables in njs, and nothing would be renewed.
-    .replace(/(?<!\w)(?=(?:takeTokens|takeSegment|logVerdict|parseCat|parseJwt|mintToken|renewToken)\()/g, '/*@__NOINLINE__*/')
+    .replace(
+      /(?<!\w)(?=(?:takeTokens|takeSegment|logVerdict|parseCat|parseJwt|mintToken|renewToken)\()/g,
+      '/*@__NOINLINE__*/',
+    )
     // A constant that nothing uses; the bundler loses what the source says of it.
     .replace(/\bfromBase64\((?=")/g, '/*@__PURE__*/ fromBase64(');
   const compressed = await minify(exported, {
