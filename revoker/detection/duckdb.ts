@@ -17,7 +17,7 @@ import {
   gathered,
   notable,
   piecesOf,
-  placedColumns,
+  placing,
   requestMeasures,
 } from './query.js';
 import { type FieldExpressions, requestRows, tokenFacts, tokenOf } from './requests.js';
@@ -115,7 +115,7 @@ const longestLine = 2_000_000;
  * vector of long texts has them mapped anew: a third of a run. It is read when the library is loaded, and never after.
  */
 function loadEngine(): Promise<typeof import('@duckdb/node-api')> {
-  process.env['DUCKDB_JE_MALLOC_CONF'] ??= 'dirty_decay_ms:-1,muzzy_decay_ms:-1';
+  process.env['DUCKDB_JE_MALLOC_CONF'] ??= 'dirty_decay_ms:-1,muzzy_decay_ms:-1,narenas:1';
   return import('@duckdb/node-api');
 }
 
@@ -133,6 +133,7 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
   const instance = await DuckDBInstance.create(':memory:', {
     threads: String(config.resources.threads),
     memory_limit: config.resources.memory,
+    block_allocator_memory: config.resources.memory,
     temp_directory: config.resources.spill ? folder : '',
     preserve_insertion_order: 'false',
     autoinstall_known_extensions: 'false',
@@ -166,7 +167,7 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
     const audience = await audienceOf(connection);
     await choose(connection, options, audience);
     const collected = await readAll(counted.read, collect);
-    await makePieces(connection, config);
+    await makeFeatures(connection, config);
     const skipped = [...logs.skipped, ...counted.skipped, ...collected.skipped];
     const reading = await readingReport(connection, {
       files: files - (skipped.length - logs.skipped.length),
@@ -181,23 +182,28 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
   }
 }
 
+const placed = placing(duckdb);
+
+/** The requests of the chosen sessions, over `r`. What is only held against its like is kept as a hash, never as text. */
 const requestTable = [
-  ['session', 'uinteger'],
-  ['seen_at', 'bigint'],
-  ['address_id', 'uinteger'],
-  ['status', 'usmallint'],
-  ['bytes', 'bigint'],
-  ['agent', 'ubigint'],
-  ['player', 'ubigint'],
-  ['cmcd', 'utinyint'],
-  ['edge', 'ubigint'],
-  ['content', 'varchar'],
-  ['rendition', 'varchar'],
-  ['file', 'varchar'],
-  ['object_type', 'varchar'],
-  ['duration', 'integer'],
-  ['range_start', 'bigint'],
-  ['media', 'utinyint'],
+  ['session', 'uinteger', 'r.chosen_session'],
+  ['seen_at', 'bigint', 'r.seen_at'],
+  ['address_id', 'uinteger', 'r.address_id'],
+  ['place', 'ubigint', 'r.place_id'],
+  ['country', 'varchar', 'r.place_country'],
+  ['status', 'usmallint', 'try_cast(r.status as usmallint)'],
+  ['bytes', 'bigint', 'r.bytes'],
+  ['agent', 'ubigint', 'r.agent'],
+  ['player', 'ubigint', 'r.player'],
+  ['cmcd', 'utinyint', 'r.cmcd'],
+  ['edge', 'ubigint', 'r.edge'],
+  ['media', 'utinyint', 'r.media'],
+  ['duration', 'integer', 'r.duration'],
+  ['content', 'ubigint', duckdb.hash('r.content')],
+  ['track', 'varchar', placed.track],
+  ['position', 'bigint', placed.position],
+  ['object', 'ubigint', placed.object],
+  ['rendition', 'ubigint', placed.rendition],
 ] as const;
 
 /** What is done with the records of a scan. */
@@ -223,14 +229,17 @@ const count: Reading = ({ from, fields }, { config, now }) =>
  * token where the address is also a chosen session's.
  */
 const collect: Reading = ({ from, fields }, { config, now }) => {
-  const near = `(select lines.*, suspects.address_id from ${from} lines join suspects on suspects.address = ${fields.address ?? 'cast(null as varchar)'}) near`;
+  const near = `(select lines.*, suspects.address_id, suspects.place_id, suspects.place_country from ${from} lines join suspects on suspects.address = ${fields.address ?? 'cast(null as varchar)'}) near`;
   const whole = `(select *, ${tokenOf(duckdb, fields, config)} as whole_token from ${near}) whole`;
   const wanted = `(select whole.*, wanted.session as chosen_session from ${whole} join wanted on wanted.text = whole.whole_token) chosen`;
-  const rows = requestRows(duckdb, wanted, fields, config, ['chosen_session', 'address_id']);
-  const kept = requestTable.map(([name, type]) =>
-    name === 'session' ? 'chosen_session as session' : `try_cast(${name} as ${type}) as ${name}`,
-  );
-  return `insert into requests select ${kept.join(', ')} from (${rows}) lines where ${stateOf(config, now)} = ${usable}`;
+  const rows = requestRows(duckdb, wanted, fields, config, [
+    'chosen_session',
+    'address_id',
+    'place_id',
+    'place_country',
+  ]);
+  const kept = requestTable.map(([name, , sql]) => `${sql} as ${name}`);
+  return `insert into requests select ${kept.join(', ')} from (${rows}) r where ${stateOf(config, now)} = ${usable}`;
 };
 
 /** Reads a source; when that fails, its files one by one, so that one bad file costs no other. */
@@ -371,21 +380,33 @@ async function choose(connection: DuckDBConnection, options: ReadOptions, audien
     'create table wanted as select h.text, h.session from holders h semi join candidates using (session)',
   );
   await connection.run(
-    'create table suspects as select address, address_id from addresses semi join (select address from visits semi join candidates using (session)) seen using (address)',
+    'create table suspects as select address, address_id, place_id, country as place_country from addresses semi join (select address from visits semi join candidates using (session)) seen using (address)',
   );
   await connection.run('create table counted_tokens as select count(*) as tokens from holders');
   await connection.run('drop table holders');
   await connection.run(`create table requests (${requestTable.map(([name, type]) => `${name} ${type}`).join(', ')})`);
 }
 
-/** The chosen sessions' requests to pieces. */
-async function makePieces(connection: DuckDBConnection, config: DetectionConfig): Promise<void> {
+/** The chosen sessions' requests to features. */
+async function makeFeatures(connection: DuckDBConnection, config: DetectionConfig): Promise<void> {
   await connection.run('drop table wanted');
   await connection.run('drop table suspects');
   await connection.run(activityPieces(config));
-  await connection.run(placedRequests(config));
-  for (const kind of ['position', 'moment'] as const)
-    await connection.run(`create table ${kind} as ${piecesOf(kind, 'placed')}`);
+  await connection.run(
+    `create view placed as select *, ${windowStart(config)} as window_start, ${duckdb.quotient('seen_at', config.momentSeconds)} as moment ` +
+      'from requests where status < 400 and media = 1 and position is not null',
+  );
+  const pieces = (kind: 'position' | 'moment'): string =>
+    `(${gathered(duckdb, `(${piecesOf(kind, 'placed')})`, kind)})`;
+  await connection.run(
+    `create table features as with who as (${gathered(duckdb, 'activity', 'activity')}), ` +
+      `expected as (${expected('who', { families: 'families', agents: 'agents' })}) ` +
+      featuresByKind(duckdb, config, {
+        activity: 'expected',
+        position: pieces('position'),
+        moment: pieces('moment'),
+      }),
+  );
 }
 
 /** Who asked from where: counted by address and user agent first, so that requests are never joined. */
@@ -397,14 +418,6 @@ function activityPieces(config: DetectionConfig): string {
     `(select c.*, c.media * u.tool as tool, u.family from (select session, ${windowStart(config)} as window_start, address_id, agent, player, edge, ` +
     `${measured.map((measure) => `${measure.sql} as ${measure.name}`).join(', ')} from requests ` +
     `group by session, window_start, address_id, agent, player, edge) c join products u using (agent)) p join addresses a using (address_id)`
-  );
-}
-
-function placedRequests(config: DetectionConfig): string {
-  return (
-    `create table placed as select * from (select r.session, ${windowStart(config)} as window_start, a.place_id as place, a.country, ` +
-    `${placedColumns(duckdb, config)} from (select * from requests where status < 400 and media = 1) r ` +
-    'join addresses a using (address_id)) located where position is not null'
   );
 }
 
@@ -475,11 +488,7 @@ function database(
           ? ''
           : ` where ${notable(config, audience.segmentSeconds)} or (session, window_start) in (select session, window_start from crowd)`;
       const answer = await connection.runAndReadAll(
-        `with who as (${gathered(duckdb, 'activity', 'activity')}), ` +
-          `expected as (${expected('who', { families: 'families', agents: 'agents' })}), ` +
-          `positions as (${gathered(duckdb, 'position', 'position')}), moments as (${gathered(duckdb, 'moment', 'moment')}), ` +
-          `features as (${featuresByKind(duckdb, config, { activity: 'expected', position: 'positions', moment: 'moments' })}), ` +
-          `chosen as (select * from features${where}) ` +
+        `with chosen as (select * from features${where}) ` +
           'select chosen.* replace (s.session_text as session) from chosen join sessions s on s.session = chosen.session ' +
           'order by window_start, s.session_text',
       );
