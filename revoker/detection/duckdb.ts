@@ -9,7 +9,17 @@ import { type AccountRow, type FeatureRow, readAccountRow, readFeatureRow, sessi
 import { mapFields, missingFields } from './fields.js';
 import { createCandidates } from './ceiling.js';
 import { gzipDamage } from './gzip.js';
-import { bad, censusOf, createCensus, createVisits, future, stateOf, usable, windowStart } from './census.js';
+import {
+  bad,
+  censusOf,
+  createCensus,
+  createTokens,
+  createVisits,
+  future,
+  stateOf,
+  usable,
+  windowStart,
+} from './census.js';
 import {
   accountsOf,
   expected,
@@ -184,13 +194,18 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
 
 const placed = placing(duckdb);
 
+/** Half a hash is enough to tell apart the few objects of one position. */
+function half(hash: string): string {
+  return `(${hash}) >> 32`;
+}
+
 /** The requests of the chosen sessions, over `r`. What is only held against its like is kept as a hash, never as text. */
 const requestTable = [
   ['session', 'uinteger', 'r.chosen_session'],
   ['seen_at', 'bigint', 'r.seen_at'],
   ['address_id', 'uinteger', 'r.address_id'],
   ['place', 'ubigint', 'r.place_id'],
-  ['country', 'varchar', 'r.place_country'],
+  ['country', 'uinteger', 'r.place_country'],
   ['status', 'usmallint', 'try_cast(r.status as usmallint)'],
   ['bytes', 'bigint', 'r.bytes'],
   ['agent', 'ubigint', 'r.agent'],
@@ -202,8 +217,8 @@ const requestTable = [
   ['content', 'ubigint', duckdb.hash('r.content')],
   ['track', 'varchar', placed.track],
   ['position', 'bigint', placed.position],
-  ['object', 'ubigint', placed.object],
-  ['rendition', 'ubigint', placed.rendition],
+  ['object', 'uinteger', half(placed.object)],
+  ['rendition', 'uinteger', half(placed.rendition)],
 ] as const;
 
 /** What is done with the records of a scan. */
@@ -337,14 +352,14 @@ async function rejects(connection: DuckDBConnection): Promise<number> {
 /** Tokens to sessions, addresses to networks; what is usual; who watches where. */
 async function takeStock(connection: DuckDBConnection, options: ReadOptions): Promise<void> {
   const { config } = options;
-  const tokens = `(select distinct text from census where state = ${usable})`;
-  await connection.run(`create table token_sessions as ${tokenFacts(duckdb, tokens, ['text'])}`);
+  await connection.run(createTokens);
+  await connection.run(`create table token_sessions as ${tokenFacts(duckdb, 'tokens', ['token'])}`);
   await connection.run(
     'create table sessions as select (row_number() over ())::uinteger as session, session_text, ' +
       'any_value(subject) as subject from token_sessions group by session_text',
   );
   await connection.run(
-    'create table holders as select t.text, s.session from token_sessions t join sessions s using (session_text)',
+    'create table holders as select t.token, s.session from token_sessions t join sessions s using (session_text)',
   );
   await connection.run('drop table token_sessions');
   await addressTable(connection, config, options.addresses ?? []);
@@ -363,7 +378,10 @@ async function takeStock(connection: DuckDBConnection, options: ReadOptions): Pr
       'from visits where media > 0 group by agent',
   );
   await connection.run(
-    `create table crowded as with of_accounts as (select v.*, s.subject from visits v join sessions s using (session)) ${accountsOf('of_accounts', config)}`,
+    // A session counts at one place: an account in many places has as many sessions.
+    `create table crowded as with busy as (select subject from sessions group by subject having count(*) > ${config.weights.accountPlaces.from}), ` +
+      'of_accounts as (select v.*, s.subject from visits v join sessions s using (session) semi join busy using (subject)) ' +
+      accountsOf('of_accounts', config),
   );
   await connection.run(
     'create table crowd as select distinct c.subject, v.window_start, v.session from visits v join sessions s using (session) ' +
@@ -377,17 +395,21 @@ async function choose(connection: DuckDBConnection, options: ReadOptions, audien
   const segmentSeconds = audience.segmentSeconds ?? config.segmentSeconds;
   await connection.run(createCandidates(config, segmentSeconds, { every: everySession, focus }));
   await connection.run(
-    'create table wanted as select h.text, h.session from holders h semi join candidates using (session)',
+    'create table wanted as select t.text, h.session from tokens t join holders h using (token) semi join candidates using (session)',
   );
   await connection.run(
-    'create table suspects as select address, address_id, place_id, country as place_country from addresses semi join (select address from visits semi join candidates using (session)) seen using (address)',
+    'create table suspects as select address, address_id, place_id, case when country is not null then hash(country) >> 32 end as place_country from addresses semi join (select address_id from visits semi join candidates using (session)) seen using (address_id)',
   );
   await connection.run('create table counted_tokens as select count(*) as tokens from holders');
   await connection.run('drop table holders');
+  await connection.run('drop table tokens');
   await connection.run(`create table requests (${requestTable.map(([name, type]) => `${name} ${type}`).join(', ')})`);
 }
 
-/** The chosen sessions' requests to features. */
+/** A request of a chosen session is nearly a piece of its own, of a hundred bytes and more: so many are grouped at once. */
+const requestsAtOnce = 500_000;
+
+/** The chosen sessions' requests to features, a part of the sessions at a time. */
 async function makeFeatures(connection: DuckDBConnection, config: DetectionConfig): Promise<void> {
   await connection.run('drop table wanted');
   await connection.run('drop table suspects');
@@ -396,17 +418,23 @@ async function makeFeatures(connection: DuckDBConnection, config: DetectionConfi
     `create view placed as select *, ${windowStart(config)} as window_start, ${duckdb.quotient('seen_at', config.momentSeconds)} as moment ` +
       'from requests where status < 400 and media = 1 and position is not null',
   );
-  const pieces = (kind: 'position' | 'moment'): string =>
-    `(${gathered(duckdb, `(${piecesOf(kind, 'placed')})`, kind)})`;
-  await connection.run(
-    `create table features as with who as (${gathered(duckdb, 'activity', 'activity')}), ` +
-      `expected as (${expected('who', { families: 'families', agents: 'agents' })}) ` +
-      featuresByKind(duckdb, config, {
-        activity: 'expected',
-        position: pieces('position'),
-        moment: pieces('moment'),
-      }),
-  );
+  const { requests } = await one(connection, 'select count(*) as requests from requests');
+  const parts = Math.max(1, Math.ceil(Number(requests) / requestsAtOnce));
+  for (let part = 0; part < parts; part++) {
+    const of = (table: string): string => `(select * from ${table} where session % ${parts} = ${part})`;
+    const pieces = (kind: 'position' | 'moment'): string =>
+      `(${gathered(duckdb, `(${piecesOf(kind, of('placed'))})`, kind)})`;
+    await connection.run(
+      `${part === 0 ? 'create table features as' : 'insert into features'} ` +
+        `with who as (${gathered(duckdb, of('activity'), 'activity')}), ` +
+        `expected as (${expected('who', { families: 'families', agents: 'agents' })}) ` +
+        featuresByKind(duckdb, config, {
+          activity: 'expected',
+          position: pieces('position'),
+          moment: pieces('moment'),
+        }),
+    );
+  }
 }
 
 /** Who asked from where: counted by address and user agent first, so that requests are never joined. */
@@ -526,8 +554,8 @@ function database(
     },
     async timeline(sessions) {
       const answer = await connection.runAndReadAll(
-        `with p as (select n.session_text, p.* replace (a.place as place) from placed p join ${named(sessions)} n using (session) ` +
-          'join (select distinct place, place_id from addresses) a on a.place_id = p.place), ' +
+        `with p as (select n.session_text, p.* replace (a.place as place, a.country as country) from placed p ` +
+          `join ${named(sessions)} n using (session) join addresses a using (address_id)), ` +
           'counted as (select *, count(*) over (partition by session_text, content, track, position) as fetched, ' +
           'count(distinct place) over (partition by session_text, content, track, position) as through from p) ' +
           'select session_text, moment, place, any_value(country) as country, count(*) as media, ' +

@@ -272,7 +272,7 @@ const positionExpression = '([0-9]+)[^0-9.]*[.][A-Za-z0-9]+$';
 /** Where a request `r` stands in its content, as expressions. `object` tells the bytes asked for from all others. */
 export function placing(dialect: Dialect): Readonly<Record<'track' | 'position' | 'object' | 'rendition', string>> {
   const folder = (words: readonly string[]): string =>
-    words.map((word) => `strpos(lower(r.rendition), '${word}') > 0`).join(' or ');
+    words.map((word) => dialect.contains('lower(r.rendition)', word)).join(' or ');
   const ending = (extensions: readonly string[]): string =>
     extensions.map((extension) => `r.file like '%.${extension}'`).join(' or ');
   return {
@@ -282,7 +282,7 @@ export function placing(dialect: Dialect): Readonly<Record<'track' | 'position' 
       `when ${folder(['audio'])} or ${ending(['m4a', 'cmfa', 'aac', 'mp3', 'ac3', 'ec3'])} then 'audio' ` +
       `when ${folder(['subtitle', 'caption'])} or ${ending(['cmft'])} then 'text' else 'video' end`,
     position:
-      `case when strpos(lower(r.file), 'init') > 0 or starts_with(r.object_type, 'i') then null ` +
+      `case when ${dialect.contains('lower(r.file)', 'init')} or starts_with(r.object_type, 'i') then null ` +
       `else ${dialect.number('r.file', positionExpression, 1)} end`,
     object: dialect.hashOf(['r.content', 'r.rendition', 'r.file', 'r.range_start']),
     rendition: dialect.hash('r.rendition'),
