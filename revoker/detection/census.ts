@@ -132,7 +132,7 @@ export function censusOf(rows: string, config: DetectionConfig, now: number): st
 }
 
 /** The tokens of the census: the text of each hash. */
-export const createTokens = `create table tokens as select token, max_by(text, served) as text from census where state = ${usable} group by token`;
+export const distinctTokens = `select token, max_by(text, served) as text from census where state = ${usable} group by token`;
 
 /**
  * The census by session, from tables `census`, `holders` (token, session) and `addresses`. Holds no token. What an address

@@ -324,7 +324,7 @@ function stringLength(dialect: Dialect, hex: string, at: string, base: number): 
  * The subject (label 2) is found by walking the structure: tags, protected and unprotected header, payload, issuer.
  */
 export function tokenFacts(dialect: Dialect, relation: string, keep: readonly string[]): string {
-  const columns = [...keep, 'text'];
+  const columns = [...new Set([...keep, 'text'])];
   const stage = (from: string, added: Readonly<Record<string, string>>): string => {
     const select = Object.entries(added).map(([name, sql]) => `${sql} as ${name}`);
     const text = `(select ${[...columns, ...select].join(', ')} from ${from})`;
