@@ -9,29 +9,11 @@ import { type AccountRow, type FeatureRow, readAccountRow, readFeatureRow, sessi
 import { mapFields, missingFields } from './fields.js';
 import { createCandidates } from './ceiling.js';
 import { gzipDamage } from './gzip.js';
-import {
-  bad,
-  censusOf,
-  createCensus,
-  distinctTokens,
-  createVisits,
-  future,
-  stateOf,
-  usable,
-  windowStart,
-} from './census.js';
-import {
-  accountsOf,
-  expected,
-  featuresByKind,
-  gathered,
-  notable,
-  piecesOf,
-  placing,
-  requestMeasures,
-} from './query.js';
+import { bad, censusOf, createCensus, distinctTokens, createVisits, future, stateOf, usable } from './census.js';
+import { accountsOf, notable } from './query.js';
 import { type FieldExpressions, requestRows, tokenFacts, tokenOf } from './requests.js';
 import type { LogSource, LogSources, SkippedFile } from './sources.js';
+import { createRequests, makeFeatures, requestValues } from './suspects.js';
 
 /** How the reading went: bad input never stops a run, it is counted here. */
 export interface ReadingReport {
@@ -127,8 +109,9 @@ const longestLine = 2_000_000;
 const choosesSides = 'join_order,build_side_probe_side';
 
 /**
- * DuckDB with an allocator that keeps its free pages for a while. Its own setting gives them back at once, and the next
- * vector of long texts has them mapped anew: a third of a run. It is read when the library is loaded, and never after.
+ * DuckDB with an allocator that keeps its free pages, in one arena: its own setting gives them back at once, and the next
+ * vector of long texts has them mapped anew; and Node.js runs each statement on another thread, which would look for free
+ * pages in an arena of its own. It is read when the library is loaded, and never after.
  */
 function loadEngine(): Promise<typeof import('@duckdb/node-api')> {
   process.env['DUCKDB_JE_MALLOC_CONF'] ??= 'dirty_decay_ms:-1,muzzy_decay_ms:-1,narenas:1';
@@ -149,6 +132,7 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
   const instance = await DuckDBInstance.create(':memory:', {
     threads: String(config.resources.threads),
     memory_limit: config.resources.memory,
+    // Blocks are used again, not given back: among the buffers of texts they would leave gaps that nothing fits.
     block_allocator_memory: config.resources.memory,
     temp_directory: config.resources.spill ? folder : '',
     preserve_insertion_order: 'false',
@@ -185,6 +169,8 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
     await connection.run(`set disabled_optimizers = '${choosesSides}'`);
     const collected = await readAll(counted.read, collect);
     await connection.run('reset disabled_optimizers');
+    await connection.run('drop table wanted');
+    await connection.run('drop table suspects');
     await makeFeatures(connection, config);
     const skipped = [...logs.skipped, ...counted.skipped, ...collected.skipped];
     const reading = await readingReport(connection, {
@@ -199,35 +185,6 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
     throw error;
   }
 }
-
-const placed = placing(duckdb);
-
-/** Half a hash is enough to tell apart the few objects of one position. */
-function half(hash: string): string {
-  return `(${hash}) >> 32`;
-}
-
-/** The requests of the chosen sessions, over `r`. What is only held against its like is kept as a hash, never as text. */
-const requestTable = [
-  ['session', 'uinteger', 'r.chosen_session'],
-  ['seen_at', 'bigint', 'r.seen_at'],
-  ['address_id', 'uinteger', 'r.address_id'],
-  ['place', 'ubigint', 'r.place_id'],
-  ['country', 'uinteger', 'r.place_country'],
-  ['status', 'usmallint', 'try_cast(r.status as usmallint)'],
-  ['bytes', 'bigint', 'r.bytes'],
-  ['agent', 'ubigint', 'r.agent'],
-  ['player', 'ubigint', 'r.player'],
-  ['cmcd', 'utinyint', 'r.cmcd'],
-  ['edge', 'ubigint', 'r.edge'],
-  ['media', 'utinyint', 'r.media'],
-  ['duration', 'integer', 'r.duration'],
-  ['content', 'ubigint', duckdb.hash('r.content')],
-  ['track', 'varchar', placed.track],
-  ['position', 'bigint', placed.position],
-  ['object', 'uinteger', half(placed.object)],
-  ['rendition', 'uinteger', half(placed.rendition)],
-] as const;
 
 /** What is done with the records of a scan. */
 type Reading = (scan: Scan, options: ReadOptions) => string;
@@ -261,8 +218,7 @@ const collect: Reading = ({ from, fields }, { config, now }) => {
     'place_id',
     'place_country',
   ]);
-  const kept = requestTable.map(([name, , sql]) => `${sql} as ${name}`);
-  return `insert into requests select ${kept.join(', ')} from (${rows}) r where ${stateOf(config, now)} = ${usable}`;
+  return `insert into requests select ${requestValues} from (${rows}) r where ${stateOf(config, now)} = ${usable}`;
 };
 
 /** Reads a source; when that fails, its files one by one, so that one bad file costs no other. */
@@ -409,50 +365,7 @@ async function choose(connection: DuckDBConnection, options: ReadOptions, audien
   await connection.run('create table counted_tokens as select count(*) as tokens from holders');
   await connection.run('drop table holders');
   await connection.run('drop table tokens');
-  await connection.run(`create table requests (${requestTable.map(([name, type]) => `${name} ${type}`).join(', ')})`);
-}
-
-/** A request of a chosen session is nearly a piece of its own, of a hundred bytes and more: so many are grouped at once. */
-const requestsAtOnce = 500_000;
-
-/** The chosen sessions' requests to features, a part of the sessions at a time. */
-async function makeFeatures(connection: DuckDBConnection, config: DetectionConfig): Promise<void> {
-  await connection.run('drop table wanted');
-  await connection.run('drop table suspects');
-  await connection.run(activityPieces(config));
-  await connection.run(
-    `create view placed as select *, ${windowStart(config)} as window_start, ${duckdb.quotient('seen_at', config.momentSeconds)} as moment ` +
-      'from requests where status < 400 and media = 1 and position is not null',
-  );
-  const { requests } = await one(connection, 'select count(*) as requests from requests');
-  const parts = Math.max(1, Math.ceil(Number(requests) / requestsAtOnce));
-  for (let part = 0; part < parts; part++) {
-    const of = (table: string): string => `(select * from ${table} where session % ${parts} = ${part})`;
-    const pieces = (kind: 'position' | 'moment'): string =>
-      `(${gathered(duckdb, `(${piecesOf(kind, of('placed'))})`, kind)})`;
-    await connection.run(
-      `${part === 0 ? 'create table features as' : 'insert into features'} ` +
-        `with who as (${gathered(duckdb, of('activity'), 'activity')}), ` +
-        `expected as (${expected('who', { families: 'families', agents: 'agents' })}) ` +
-        featuresByKind(duckdb, config, {
-          activity: 'expected',
-          position: pieces('position'),
-          moment: pieces('moment'),
-        }),
-    );
-  }
-}
-
-/** Who asked from where: counted by address and user agent first, so that requests are never joined. */
-function activityPieces(config: DetectionConfig): string {
-  // What the user agent says of all its requests is looked up, not counted.
-  const measured = requestMeasures('activity').filter(({ name }) => name !== 'tool');
-  return (
-    `create table activity as select p.*, a.place, a.address, a.asn, a.country, a.hosting from ` +
-    `(select c.*, c.media * u.tool as tool, u.family from (select session, ${windowStart(config)} as window_start, address_id, agent, player, edge, ` +
-    `${measured.map((measure) => `${measure.sql} as ${measure.name}`).join(', ')} from requests ` +
-    `group by session, window_start, address_id, agent, player, edge) c join products u using (agent)) p join addresses a using (address_id)`
-  );
+  await connection.run(createRequests);
 }
 
 async function one(connection: DuckDBConnection, sql: string): Promise<Record<string, unknown>> {
