@@ -1,4 +1,6 @@
 import type { DetectionConfig } from './config.js';
+import { duckdb } from './dialect.js';
+import { asnOf, toolOf } from './requests.js';
 
 /*
  * DuckDB's first pass over the logs. It counts what every session did: who asked, from where, how much; no segment is told
@@ -31,6 +33,7 @@ interface Count {
 }
 
 const media = 'status < 400 and media = 1';
+const served = 'case when status < 400 then 1 else 0 end';
 const count = (name: string, where: string): Count => ({
   name,
   type: 'bigint',
@@ -75,16 +78,27 @@ const keys = [
 ] as const;
 type CensusKey = (typeof keys)[number][0];
 
-/** What is the same in all requests of a group, or nearly so. */
-const attributes = [
-  ['family', 'ubigint'],
-  ['tool', 'integer'],
-  ['asn', 'bigint'],
-  ['country', 'varchar'],
-] as const;
+interface Attribute {
+  readonly name: string;
+  readonly type: string;
+  /** Over the requests of a group. */
+  readonly sql: (config: DetectionConfig) => string;
+}
 
-/** The table of the first pass. It holds tokens, so it is dropped as soon as they are decoded. */
-export const createCensus = `create table census (state utinyint, text varchar, ${[...keys, ...attributes, ...counts.map(({ name, type }) => [name, type] as const)].map(([name, type]) => `${name} ${type}`).join(', ')})`;
+/** What is the same in all requests of a group, or nearly so. */
+const attributes: readonly Attribute[] = [
+  { name: 'family', type: 'ubigint', sql: () => 'any_value(family)' },
+  { name: 'tool', type: 'utinyint', sql: (config) => toolOf(duckdb, 'any_value(product)', config) },
+  { name: 'asn', type: 'bigint', sql: () => asnOf('any_value(asn_text)') },
+  { name: 'country', type: 'varchar', sql: () => 'any_value(country)' },
+];
+
+/**
+ * The table of the first pass. A token is known by its hash, since comparing whole texts takes a tenth of the pass. Its text
+ * is that of a request which was served, where one was: nobody can have a token served that was made up to share the hash
+ * of another. The table holds tokens, so it is dropped as soon as they are decoded.
+ */
+export const createCensus = `create table census (state utinyint, token ubigint, text varchar, ${[...keys, ...[...attributes, ...counts].map(({ name, type }) => [name, type])].map(([name, type]) => `${name} ${type}`).join(', ')})`;
 
 export function windowStart(config: DetectionConfig): string {
   return `seen_at // ${config.windowSeconds} * ${config.windowSeconds}`;
@@ -99,24 +113,37 @@ export function censusOf(rows: string, config: DetectionConfig, now: number): st
     edge: 'edge',
   };
   const whenUsable = (sql: string): string => `case when state = ${usable} then ${sql} end`;
-  const columns = [
+  const group = [
     'state',
-    `${whenUsable('token_text')} as text`,
+    `${whenUsable('hash(token_text)')} as token`,
     ...keys.map(([name]) => `${whenUsable(expressions[name])} as ${name}`),
-    ...attributes.map(([name]) => `any_value(${name}) as ${name}`),
+  ];
+  const columns = [
+    ...group.slice(0, 2),
+    `max_by(${whenUsable('token_text')}, ${served}) as text`,
+    ...group.slice(2),
+    ...attributes.map(({ name, sql }) => `${sql(config)} as ${name}`),
     ...counts.map(({ name, sql }) => `${sql} as ${name}`),
   ];
   return (
     `insert into census select ${columns.join(', ')} from (select *, ${stateOf(config, now)} as state ` +
-    `from (${rows}) lines) stated group by all`
+    `from (${rows}) lines) stated group by ${[1, 2, ...keys.map((_key, i) => i + 4)].join(', ')}`
   );
 }
 
-/** The census by session, from tables `census`, `holders` (text, session) and `addresses`. Holds no token. */
+/** The tokens of the census: the text of each hash. */
+export const distinctTokens = `select token, max_by(text, served) as text from census where state = ${usable} group by token`;
+
+/**
+ * The census by session, from tables `census`, `holders` (token, session) and `addresses`. Holds no token. What an address
+ * or a user agent says of all its requests is joined to the groups, not grouped by.
+ */
 export function createVisits(): string {
-  const group = 'h.session, c.window_start, a.place, c.address, a.asn, a.country, a.hosting, c.agent, c.family, c.edge';
+  const group = 'h.session, c.window_start, a.address_id, c.agent, c.edge';
+  const sums = counts.map(({ name, type, together }) => `cast(${together}(c.${name}) as ${type}) as ${name}`);
   return (
-    `create table visits as select ${group}, ${counts.map(({ name, together }) => `${together}(c.${name}) as ${name}`).join(', ')}, ` +
-    `max(c.tool) as tool_agent, sum(c.media * c.tool) as tool from census c join holders h using (text) join addresses a using (address) group by ${group}`
+    `create table visits as select v.*, a.place_id as place, a.asn, a.country, a.hosting from (` +
+    `select ${group}, any_value(c.family) as family, max(c.tool) as tool_agent, cast(sum(c.media * c.tool) as bigint) as tool, ${sums.join(', ')} ` +
+    `from census c join holders h using (token) join addresses a using (address) group by ${group}) v join addresses a using (address_id)`
   );
 }

@@ -134,6 +134,11 @@ export const detectionConfigSchema = z.object({
   momentSeconds: z.number().int().min(2).max(120).default(10),
   /** A position that two networks fetch within this many seconds is repeated. */
   togetherSeconds: z.number().int().min(1).max(600).default(45),
+  /**
+   * Two networks that play side by side for no longer than this in a window are one viewer who changes over: a phone that
+   * gives its playback to a television goes on until the other has begun. At most half a window. In seconds.
+   */
+  changeOverSeconds: z.number().int().min(0).default(60),
   /** Positions between two networks from which on they are two playheads, not one. */
   playheadPositions: z.number().int().min(2).default(25),
   /** Media that a player may hold ahead, in seconds: not counted as faster than real time. */

@@ -9,19 +9,11 @@ import { type AccountRow, type FeatureRow, readAccountRow, readFeatureRow, sessi
 import { mapFields, missingFields } from './fields.js';
 import { createCandidates } from './ceiling.js';
 import { gzipDamage } from './gzip.js';
-import { bad, censusOf, createCensus, createVisits, future, stateOf, usable, windowStart } from './census.js';
-import {
-  accountsOf,
-  expected,
-  featuresByKind,
-  gathered,
-  notable,
-  piecesOf,
-  placedColumns,
-  requestMeasures,
-} from './query.js';
+import { bad, censusOf, createCensus, distinctTokens, createVisits, future, stateOf, usable } from './census.js';
+import { accountsOf, notable } from './query.js';
 import { type FieldExpressions, requestRows, tokenFacts, tokenOf } from './requests.js';
 import type { LogSource, LogSources, SkippedFile } from './sources.js';
+import { createRequests, makeFeatures, requestValues } from './suspects.js';
 
 /** How the reading went: bad input never stops a run, it is counted here. */
 export interface ReadingReport {
@@ -111,11 +103,18 @@ export interface ReadOptions {
 const longestLine = 2_000_000;
 
 /**
- * DuckDB with an allocator that keeps its free pages for a while. Its own setting gives them back at once, and the next
- * vector of long texts has them mapped anew: a third of a run. It is read when the library is loaded, and never after.
+ * What in the engine chooses which side of a join is held in memory. It cannot know how long a text is, takes it for the
+ * shorter side and holds the log: in the second reading the sides stay as they are written, the suspects on the right.
+ */
+const choosesSides = 'join_order,build_side_probe_side';
+
+/**
+ * DuckDB with an allocator that keeps its free pages, in one arena: its own setting gives them back at once, and the next
+ * vector of long texts has them mapped anew; and Node.js runs each statement on another thread, which would look for free
+ * pages in an arena of its own. It is read when the library is loaded, and never after.
  */
 function loadEngine(): Promise<typeof import('@duckdb/node-api')> {
-  process.env['DUCKDB_JE_MALLOC_CONF'] ??= 'dirty_decay_ms:-1,muzzy_decay_ms:-1';
+  process.env['DUCKDB_JE_MALLOC_CONF'] ??= 'dirty_decay_ms:-1,muzzy_decay_ms:-1,narenas:1';
   return import('@duckdb/node-api');
 }
 
@@ -133,6 +132,8 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
   const instance = await DuckDBInstance.create(':memory:', {
     threads: String(config.resources.threads),
     memory_limit: config.resources.memory,
+    // Blocks are used again, not given back: among the buffers of texts they would leave gaps that nothing fits.
+    block_allocator_memory: config.resources.memory,
     temp_directory: config.resources.spill ? folder : '',
     preserve_insertion_order: 'false',
     autoinstall_known_extensions: 'false',
@@ -165,8 +166,12 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
     await takeStock(connection, options);
     const audience = await audienceOf(connection);
     await choose(connection, options, audience);
+    await connection.run(`set disabled_optimizers = '${choosesSides}'`);
     const collected = await readAll(counted.read, collect);
-    await makePieces(connection, config);
+    await connection.run('reset disabled_optimizers');
+    await connection.run('drop table wanted');
+    await connection.run('drop table suspects');
+    await makeFeatures(connection, config);
     const skipped = [...logs.skipped, ...counted.skipped, ...collected.skipped];
     const reading = await readingReport(connection, {
       files: files - (skipped.length - logs.skipped.length),
@@ -180,25 +185,6 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
     throw error;
   }
 }
-
-const requestTable = [
-  ['session', 'uinteger'],
-  ['seen_at', 'bigint'],
-  ['address_id', 'uinteger'],
-  ['status', 'usmallint'],
-  ['bytes', 'bigint'],
-  ['agent', 'ubigint'],
-  ['player', 'ubigint'],
-  ['cmcd', 'utinyint'],
-  ['edge', 'ubigint'],
-  ['content', 'varchar'],
-  ['rendition', 'varchar'],
-  ['file', 'varchar'],
-  ['object_type', 'varchar'],
-  ['duration', 'integer'],
-  ['range_start', 'bigint'],
-  ['media', 'utinyint'],
-] as const;
 
 /** What is done with the records of a scan. */
 type Reading = (scan: Scan, options: ReadOptions) => string;
@@ -223,14 +209,16 @@ const count: Reading = ({ from, fields }, { config, now }) =>
  * token where the address is also a chosen session's.
  */
 const collect: Reading = ({ from, fields }, { config, now }) => {
-  const near = `(select lines.*, suspects.address_id from ${from} lines join suspects on suspects.address = ${fields.address ?? 'cast(null as varchar)'}) near`;
+  const near = `(select lines.*, suspects.address_id, suspects.place_id, suspects.place_country from ${from} lines join suspects on suspects.address = ${fields.address ?? 'cast(null as varchar)'}) near`;
   const whole = `(select *, ${tokenOf(duckdb, fields, config)} as whole_token from ${near}) whole`;
   const wanted = `(select whole.*, wanted.session as chosen_session from ${whole} join wanted on wanted.text = whole.whole_token) chosen`;
-  const rows = requestRows(duckdb, wanted, fields, config, ['chosen_session', 'address_id']);
-  const kept = requestTable.map(([name, type]) =>
-    name === 'session' ? 'chosen_session as session' : `try_cast(${name} as ${type}) as ${name}`,
-  );
-  return `insert into requests select ${kept.join(', ')} from (${rows}) lines where ${stateOf(config, now)} = ${usable}`;
+  const rows = requestRows(duckdb, wanted, fields, config, [
+    'chosen_session',
+    'address_id',
+    'place_id',
+    'place_country',
+  ]);
+  return `insert into requests select ${requestValues} from (${rows}) r where ${stateOf(config, now)} = ${usable}`;
 };
 
 /** Reads a source; when that fails, its files one by one, so that one bad file costs no other. */
@@ -328,16 +316,14 @@ async function rejects(connection: DuckDBConnection): Promise<number> {
 /** Tokens to sessions, addresses to networks; what is usual; who watches where. */
 async function takeStock(connection: DuckDBConnection, options: ReadOptions): Promise<void> {
   const { config } = options;
-  const tokens = `(select distinct text from census where state = ${usable})`;
-  await connection.run(`create table token_sessions as ${tokenFacts(duckdb, tokens, ['text'])}`);
+  await connection.run(`create table tokens as ${tokenFacts(duckdb, `(${distinctTokens})`, ['token', 'text'])}`);
   await connection.run(
     'create table sessions as select (row_number() over ())::uinteger as session, session_text, ' +
-      'any_value(subject) as subject from token_sessions group by session_text',
+      'any_value(subject) as subject from tokens group by session_text',
   );
   await connection.run(
-    'create table holders as select t.text, s.session from token_sessions t join sessions s using (session_text)',
+    'create table holders as select t.token, s.session from tokens t join sessions s using (session_text)',
   );
-  await connection.run('drop table token_sessions');
   await addressTable(connection, config, options.addresses ?? []);
   await connection.run(createVisits());
   await connection.run('create table states as select state, sum(requests) as requests from census group by state');
@@ -354,7 +340,10 @@ async function takeStock(connection: DuckDBConnection, options: ReadOptions): Pr
       'from visits where media > 0 group by agent',
   );
   await connection.run(
-    `create table crowded as with of_accounts as (select v.*, s.subject from visits v join sessions s using (session)) ${accountsOf('of_accounts', config)}`,
+    // A session counts at one place: an account in many places has as many sessions.
+    `create table crowded as with busy as (select subject from sessions group by subject having count(*) > ${config.weights.accountPlaces.from}), ` +
+      'of_accounts as (select v.*, s.subject from visits v join sessions s using (session) semi join busy using (subject)) ' +
+      accountsOf('of_accounts', config),
   );
   await connection.run(
     'create table crowd as select distinct c.subject, v.window_start, v.session from visits v join sessions s using (session) ' +
@@ -368,44 +357,15 @@ async function choose(connection: DuckDBConnection, options: ReadOptions, audien
   const segmentSeconds = audience.segmentSeconds ?? config.segmentSeconds;
   await connection.run(createCandidates(config, segmentSeconds, { every: everySession, focus }));
   await connection.run(
-    'create table wanted as select h.text, h.session from holders h semi join candidates using (session)',
+    'create table wanted as select t.text, h.session from tokens t join holders h using (token) semi join candidates using (session)',
   );
   await connection.run(
-    'create table suspects as select address, address_id from addresses semi join (select address from visits semi join candidates using (session)) seen using (address)',
+    'create table suspects as select address, address_id, place_id, case when country is not null then hash(country) >> 32 end as place_country from addresses semi join (select address_id from visits semi join candidates using (session)) seen using (address_id)',
   );
   await connection.run('create table counted_tokens as select count(*) as tokens from holders');
   await connection.run('drop table holders');
-  await connection.run(`create table requests (${requestTable.map(([name, type]) => `${name} ${type}`).join(', ')})`);
-}
-
-/** The chosen sessions' requests to pieces. */
-async function makePieces(connection: DuckDBConnection, config: DetectionConfig): Promise<void> {
-  await connection.run('drop table wanted');
-  await connection.run('drop table suspects');
-  await connection.run(activityPieces(config));
-  await connection.run(placedRequests(config));
-  for (const kind of ['position', 'moment'] as const)
-    await connection.run(`create table ${kind} as ${piecesOf(kind, 'placed')}`);
-}
-
-/** Who asked from where: counted by address and user agent first, so that requests are never joined. */
-function activityPieces(config: DetectionConfig): string {
-  // What the user agent says of all its requests is looked up, not counted.
-  const measured = requestMeasures('activity').filter(({ name }) => name !== 'tool');
-  return (
-    `create table activity as select p.*, a.place, a.address, a.asn, a.country, a.hosting from ` +
-    `(select c.*, c.media * u.tool as tool, u.family from (select session, ${windowStart(config)} as window_start, address_id, agent, player, edge, ` +
-    `${measured.map((measure) => `${measure.sql} as ${measure.name}`).join(', ')} from requests ` +
-    `group by session, window_start, address_id, agent, player, edge) c join products u using (agent)) p join addresses a using (address_id)`
-  );
-}
-
-function placedRequests(config: DetectionConfig): string {
-  return (
-    `create table placed as select * from (select r.session, ${windowStart(config)} as window_start, a.place_id as place, a.country, ` +
-    `${placedColumns(duckdb, config)} from (select * from requests where status < 400 and media = 1) r ` +
-    'join addresses a using (address_id)) located where position is not null'
-  );
+  await connection.run('drop table tokens');
+  await connection.run(createRequests);
 }
 
 async function one(connection: DuckDBConnection, sql: string): Promise<Record<string, unknown>> {
@@ -475,11 +435,7 @@ function database(
           ? ''
           : ` where ${notable(config, audience.segmentSeconds)} or (session, window_start) in (select session, window_start from crowd)`;
       const answer = await connection.runAndReadAll(
-        `with who as (${gathered(duckdb, 'activity', 'activity')}), ` +
-          `expected as (${expected('who', { families: 'families', agents: 'agents' })}), ` +
-          `positions as (${gathered(duckdb, 'position', 'position')}), moments as (${gathered(duckdb, 'moment', 'moment')}), ` +
-          `features as (${featuresByKind(duckdb, config, { activity: 'expected', position: 'positions', moment: 'moments' })}), ` +
-          `chosen as (select * from features${where}) ` +
+        `with chosen as (select * from features${where}) ` +
           'select chosen.* replace (s.session_text as session) from chosen join sessions s on s.session = chosen.session ' +
           'order by window_start, s.session_text',
       );
@@ -517,8 +473,8 @@ function database(
     },
     async timeline(sessions) {
       const answer = await connection.runAndReadAll(
-        `with p as (select n.session_text, p.* replace (a.place as place) from placed p join ${named(sessions)} n using (session) ` +
-          'join (select distinct place, place_id from addresses) a on a.place_id = p.place), ' +
+        `with p as (select n.session_text, p.* replace (a.place as place, a.country as country) from placed p ` +
+          `join ${named(sessions)} n using (session) join addresses a using (address_id)), ` +
           'counted as (select *, count(*) over (partition by session_text, content, track, position) as fetched, ' +
           'count(distinct place) over (partition by session_text, content, track, position) as through from p) ' +
           'select session_text, moment, place, any_value(country) as country, count(*) as media, ' +

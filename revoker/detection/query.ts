@@ -269,27 +269,31 @@ export function requestMeasures(kind: PieceKind): readonly { readonly name: stri
 
 /** A segment's number: the last digits of its name before the extension. Initialisation segments have none. */
 const positionExpression = '([0-9]+)[^0-9.]*[.][A-Za-z0-9]+$';
-/** What positions and moments are made of, over requests `r`. */
-export function placedColumns(dialect: Dialect, config: DetectionConfig): string {
+/** Where a request `r` stands in its content, as expressions. `object` tells the bytes asked for from all others. */
+export function placing(dialect: Dialect): Readonly<Record<'track' | 'position' | 'object' | 'rendition', string>> {
   const folder = (words: readonly string[]): string =>
-    words.map((word) => `strpos(lower(r.rendition), '${word}') > 0`).join(' or ');
+    words.map((word) => dialect.contains('lower(r.rendition)', word)).join(' or ');
   const ending = (extensions: readonly string[]): string =>
     extensions.map((extension) => `r.file like '%.${extension}'`).join(' or ');
-  const track =
-    "case when r.object_type in ('a', 'a%') then 'audio' when r.object_type in ('c', 'c%', 'tt') then 'text' " +
-    "when starts_with(r.object_type, 'v') or r.object_type = 'av' then 'video' " +
-    `when ${folder(['audio'])} or ${ending(['m4a', 'cmfa', 'aac', 'mp3', 'ac3', 'ec3'])} then 'audio' ` +
-    `when ${folder(['subtitle', 'caption'])} or ${ending(['cmft'])} then 'text' else 'video' end`;
-  const position =
-    `case when strpos(lower(r.file), 'init') > 0 or starts_with(r.object_type, 'i') then null ` +
-    `else ${dialect.number('r.file', positionExpression, 1)} end`;
-  const object = dialect.hashOf(['r.content', 'r.rendition', 'r.file', 'r.range_start']);
+  return {
+    track:
+      "case when r.object_type in ('a', 'a%') then 'audio' when r.object_type in ('c', 'c%', 'tt') then 'text' " +
+      "when starts_with(r.object_type, 'v') or r.object_type = 'av' then 'video' " +
+      `when ${folder(['audio'])} or ${ending(['m4a', 'cmfa', 'aac', 'mp3', 'ac3', 'ec3'])} then 'audio' ` +
+      `when ${folder(['subtitle', 'caption'])} or ${ending(['cmft'])} then 'text' else 'video' end`,
+    position:
+      `case when ${dialect.contains('lower(r.file)', 'init')} or starts_with(r.object_type, 'i') then null ` +
+      `else ${dialect.number('r.file', positionExpression, 1)} end`,
+    object: dialect.hashOf(['r.content', 'r.rendition', 'r.file', 'r.range_start']),
+    rendition: dialect.hash('r.rendition'),
+  };
+}
+
+/** What positions and moments are made of, over requests `r`. */
+export function placedColumns(dialect: Dialect, config: DetectionConfig): string {
   return [
     'r.content',
-    `${track} as track`,
-    `${position} as position`,
-    `${object} as object`,
-    `${dialect.hash('r.rendition')} as rendition`,
+    ...Object.entries(placing(dialect)).map(([name, sql]) => `${sql} as ${name}`),
     'r.player',
     'r.duration',
     'r.seen_at',

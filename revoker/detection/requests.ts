@@ -66,7 +66,8 @@ export const requestColumns = [
 ] as const;
 
 /**
- * The requests of a log: `requestColumns`, and `token_text`, `readable` (a GET or HEAD), `public_path`. In steps, so that
+ * The requests of a log: `requestColumns`, and `token_text`, `readable` (a GET or HEAD), `public_path`; `product` and
+ * `asn_text`, of which `tool` and `asn` are made, for whoever makes them once a group. In steps, so that
  * each text is cut once: the path first, then what stands in it. Columns of the relation named in `kept` come along.
  */
 export function requestRows(
@@ -101,17 +102,17 @@ export function requestRows(
       'bigint',
     )} as seen_at`,
     `${text('address')} as address`,
-    `try_cast(${text('asn')} as bigint) as asn`,
     `case when ${dialect.size(text('country'))} = 2 then upper(${text('country')}) end as country`,
     `try_cast(${text('status')} as integer) as status`,
     `coalesce(try_cast(${text('bytes')} as bigint), 0) as bytes`,
-    `${dialect.hash(`coalesce(${text('agent')}, '')`)} as agent`,
+    `${hashOrNone(dialect, text('agent'))} as agent`,
     `${familyOf(dialect, text('agent'))} as family`,
-    `${toolOf(dialect, text('agent'), config)} as tool`,
+    `split_part(${text('agent')}, '/', 1) as product`,
+    `nullif(${text('asn')}, '-') as asn_text`,
     `${present('cmcd-session')} as told_player`,
     `${present('cmcd-type')} as told_type`,
     `${present('cmcd-duration')} as told_duration`,
-    `${dialect.hash(`substr(coalesce(${text('edge')}, ''), 1, 3)`)} as edge`,
+    `${hashOrNone(dialect, `substr(${text('edge')}, 1, 3)`)} as edge`,
     `try_cast(${text('range-start')} as bigint) as range_start`,
     `${fields.method === undefined ? 'true' : `${fields.method} in ('GET', 'HEAD')`} as readable`,
     `${publicPath(text('path'), config.publicPaths)} as public_path`,
@@ -142,13 +143,15 @@ export function requestRows(
     ...kept,
     'seen_at',
     'address',
-    'asn',
+    'asn_text',
+    `${asnOf('asn_text')} as asn`,
     'country',
     'status',
     'bytes',
     'agent',
     'family',
-    'tool',
+    'product',
+    `${toolOf(dialect, 'product', config)} as tool`,
     'edge',
     'range_start',
     'file',
@@ -173,16 +176,29 @@ function inHeaders(dialect: Dialect, fields: FieldExpressions, key: keyof typeof
   return [`case when ${dialect.contains('lower(headers_text)', 'cmcd-')} then ${found} end`];
 }
 
-/** The browser or device of a user agent: what stands in its first product's comment, however the versions differ. */
-function familyOf(dialect: Dialect, agent: string): string {
-  return dialect.hash(`split_part(coalesce(${agent}, ''), '/', 2)`);
+/**
+ * A text's hash, an empty one's where there is none. Functions go straight over a field: an engine that has a column as a
+ * dictionary then reckons each entry once, which a COALESCE within would undo.
+ */
+function hashOrNone(dialect: Dialect, text: string): string {
+  return `coalesce(${dialect.hash(text)}, ${dialect.hash("''")})`;
 }
 
-/** 1 for a user agent that downloads and does not play, else 0: by its first product, whatever the case. */
-function toolOf(dialect: Dialect, agent: string, config: DetectionConfig): string {
+/** The browser or device of a user agent: what stands in its first product's comment, however the versions differ. */
+function familyOf(dialect: Dialect, agent: string): string {
+  return hashOrNone(dialect, `split_part(${agent}, '/', 2)`);
+}
+
+/** An autonomous system's number, from `asn_text` of `requestRows`. */
+export function asnOf(text: string): string {
+  return `try_cast(${text} as bigint)`;
+}
+
+/** 1 for a user agent that downloads and does not play, else 0: by its first `product`, whatever the case. */
+export function toolOf(dialect: Dialect, product: string, config: DetectionConfig): string {
   if (config.tools.length === 0) return '0';
   const names = config.tools.map(escapeExpression).join('|');
-  return `case when ${dialect.matches(agent, `(?i)^(?:${names})(?:/|$)`)} then 1 else 0 end`;
+  return `case when ${dialect.matches(product, `(?i)^(?:${names})$`)} then 1 else 0 end`;
 }
 
 /** A request's token, as an expression over the fields of a log; NULL where it has none. */
@@ -308,7 +324,7 @@ function stringLength(dialect: Dialect, hex: string, at: string, base: number): 
  * The subject (label 2) is found by walking the structure: tags, protected and unprotected header, payload, issuer.
  */
 export function tokenFacts(dialect: Dialect, relation: string, keep: readonly string[]): string {
-  const columns = [...keep, 'text'];
+  const columns = [...new Set([...keep, 'text'])];
   const stage = (from: string, added: Readonly<Record<string, string>>): string => {
     const select = Object.entries(added).map(([name, sql]) => `${sql} as ${name}`);
     const text = `(select ${[...columns, ...select].join(', ')} from ${from})`;
@@ -351,7 +367,10 @@ export function tokenFacts(dialect: Dialect, relation: string, keep: readonly st
       `substr(hex, subject_at + 2 + ${subject.header}, ${subject.body})`,
     )} end`,
     cat_handle: dialect.extract('hex', `3A0001000050([0-9A-F]{32})${end}`, 1),
-    cat_id: dialect.extract('hex', '0[456]1A[0-9A-F]{8}07(4[4-9A-F][0-9A-F]+|50[0-9A-F]{32})', 1),
+  });
+  // Only a token without a handle goes by its id.
+  from = stage(from, {
+    cat_id: `case when cat_handle is null then ${dialect.extract('hex', '0[456]1A[0-9A-F]{8}07(4[4-9A-F][0-9A-F]+|50[0-9A-F]{32})', 1)} end`,
   });
   const member = (name: string): string => `nullif(${dialect.jsonMember('json', name)}, '')`;
   const tokenId =

@@ -127,6 +127,22 @@ describe('honest viewers stay below the threshold', () => {
         mostNetworks: 2,
       },
     ],
+    [
+      'casting from the phone to the television near the end of a window, where a few segments are nearly all there are',
+      {
+        media: 33,
+        networks: 2,
+        positions: 22,
+        timedPositions: 22,
+        renditions: 22,
+        mediaMilliseconds: 130_000,
+        repeatedPositions: 11,
+        copies: 33,
+        moments: 12,
+        sharedMoments: 4,
+        mostNetworks: 2,
+      },
+    ],
     ['with too little in the log to tell', { ...shared, media: 10 }],
   ])('%s', (_who, changes) => {
     expect(scoreOf(changes)).toBeLessThan(config.threshold);
@@ -136,6 +152,14 @@ describe('honest viewers stay below the threshold', () => {
 describe('abuse is flagged', () => {
   it.each<[string, Partial<FeatureRow>]>([
     ['one session in eight networks', shared],
+    [
+      'two people on one session, for two minutes of the window',
+      { networks: 2, repeatedPositions: 30, copies: 105, sharedMoments: 12, mostNetworks: 2 },
+    ],
+    [
+      'three networks at once, however short',
+      { networks: 3, repeatedPositions: 30, copies: 135, sharedMoments: 5, mostNetworks: 3 },
+    ],
     ['friends who watch a recording at different places', { ...shared, repeatedPositions: 0, distantMoments: 25 }],
     [
       'a ripper at five times real time, with a user agent that hardly anybody has',

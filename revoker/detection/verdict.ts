@@ -74,6 +74,16 @@ export function paceOf(row: FeatureRow, config: DetectionConfig, usual: Usual): 
 }
 
 /**
+ * Whether all that two networks did side by side is one taking over from the other, as a hand-over or casting does. What
+ * both fetched is then no sharing: over a few segments of a short playback its share can be large. A third network at
+ * once, or a longer time, is more than a change-over.
+ */
+function changesOver(row: FeatureRow, config: DetectionConfig): boolean {
+  const seconds = Math.min(config.changeOverSeconds, config.windowSeconds / 2);
+  return row.mostNetworks <= 2 && row.sharedMoments * config.momentSeconds <= seconds;
+}
+
+/**
  * Judges one session in one window. Several networks alone mean little: a carrier's NAT, a relay, a bonded link and a
  * hand-over spread one playback over networks, each segment fetched once. Sharing repeats the same segments through
  * several networks, or plays at several places at once; so that is what gives the points, and the rest adds to it.
@@ -94,8 +104,10 @@ export function judgeWindow(
 
   const enough = row.media >= evidence.media && row.moments >= evidence.moments;
   if (enough) {
-    const repeated = row.repeatedPositions >= evidence.repeated ? share(row.repeatedPositions, row.positions) : 0;
-    const distant = row.distantMoments >= evidence.repeated ? share(row.distantMoments, row.moments) : 0;
+    const together = !changesOver(row, config);
+    const repeated =
+      together && row.repeatedPositions >= evidence.repeated ? share(row.repeatedPositions, row.positions) : 0;
+    const distant = together && row.distantMoments >= evidence.repeated ? share(row.distantMoments, row.moments) : 0;
     const players = row.playerMoments >= evidence.moments ? share(row.playerMoments, row.moments) : 0;
     const countries = row.countryMoments >= evidence.moments ? share(row.countryMoments, row.moments) : 0;
     const sharing = Math.max(onRamp(repeated, weights.repeatedSegments), onRamp(distant, weights.distantPlayheads));
