@@ -49,6 +49,7 @@ export const places = [
     ['three letters', same({ catgeoiso3166: ['USA'] }), 'invalid_claim'],
     ['one letter', same({ catgeoiso3166: ['U'] }), 'invalid_claim'],
     ['an empty code', same({ catgeoiso3166: [''] }), 'invalid_claim'],
+    ['an empty code behind the right one', same({ catgeoiso3166: ['US', ''] }), 'invalid_claim'],
     ['a region of nothing', same({ catgeoiso3166: ['US-'] }), 'invalid_claim'],
     ['a region of four characters', same({ catgeoiso3166: ['US-CALI'] }), 'invalid_claim'],
     ['a country and region by underscore', same({ catgeoiso3166: ['US_CA'] }), 'invalid_claim'],

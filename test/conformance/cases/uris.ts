@@ -261,6 +261,12 @@ const malformedRows: Row[] = [
     forms({ catu: map([3, map([1, '/echo/'], [9, ''])]) }, { catu: { path: { prefix: '/echo/', like: '' } } }),
     'invalid_claim',
   ],
+  [
+    'an empty name beside the usual prefix',
+    onlyJwt({ catu: { path: { prefix: '/echo/' }, '': { exact: 'x' } } }),
+    'invalid_claim',
+  ],
+  ['an empty match beside the usual one', onlyJwt({ catu: { path: { prefix: '/echo/', '': 'x' } } }), 'invalid_claim'],
   ['an unknown match -3', onlyCat({ catu: map([3, map([-3, Buffer.alloc(32)])]) }), 'invalid_claim'],
   ["a JWT's name of a match in a CAT", onlyCat({ catu: map([3, map(['exact', PATH])]) }), 'invalid_claim'],
   ['a match that is a number', uri('path', 'prefix', 1), 'invalid_claim'],

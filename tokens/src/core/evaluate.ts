@@ -215,7 +215,8 @@ if (FEATURES.catu)
       // A prefix of the path and nothing else is the usual one; `readCbor` tells a CAT's apart from others.
       const path = value.path as CborMap;
       const prefix = jwt ? path && path.prefix : value[''];
-      if (isText(prefix) && (!jwt || (!Object.keys(value)[1] && !Object.keys(path)[1])))
+      // One name in each of both maps; an empty name counts, too.
+      if (isText(prefix) && (!jwt || Object.keys(value).length + Object.keys(path).length < 3))
         return !facts.cleanPath.startsWith(prefix) && 'uri_';
     }
     return failures(value, component) && 'uri_';
@@ -230,7 +231,8 @@ if (FEATURES.catgeoiso3166)
   CHECKS['$' + claim.CATGEOISO3166] = (value) => {
     const country = viewer('country');
     // One code, and the viewer's.
-    if (FEATURES.fast && country && isList(value) && value[0] === country && !value[1]) return false;
+    if (FEATURES.fast && country && isList(value) && value[0] === country && (value as unknown[]).length < 2)
+      return false;
     return (
       none(
         value,
