@@ -30,7 +30,8 @@ const TAG_BYTES = 16;
 
 /** Whether a token begins as a COSE_Encrypt0 (tag 16 over an array of three, the CWT tag optional), or is a JWE of five parts. */
 export function isEncrypted(token: string): boolean {
-  return token.startsWith('eyJ') ? token.split('.').length === 5 : /^(?:0IN|2D3Qg)/.test(token);
+  if (token.startsWith('eyJ')) return token.split('.').length === 5;
+  return token.startsWith('0IN') || token.startsWith('2D3Qg');
 }
 
 /**

@@ -44,7 +44,19 @@ export function isSigned(algorithm: PublicKeyAlgorithm, key: KeyObject, data: Bu
 }
 
 function joined(pieces: readonly (string | Buffer)[]): Buffer {
-  const [first] = pieces;
-  if (pieces.length === 1 && typeof first === 'string') return Buffer.from(first, 'latin1');
-  return Buffer.concat(pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece)));
+  let length = 0;
+  for (const piece of pieces) length += piece.length;
+  // Written over from end to end.
+  const all = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const piece of pieces) {
+    // One by one is faster than a call for a few.
+    if (typeof piece === 'string') for (let i = 0; i < piece.length; i++) all[at++] = piece.charCodeAt(i);
+    else if (piece.length < 32) for (let i = 0; i < piece.length; i++) all[at++] = piece[i] as number;
+    else {
+      all.set(piece, at);
+      at += piece.length;
+    }
+  }
+  return all;
 }

@@ -10,7 +10,10 @@ const LAST = ['', '', 'AQgw', 'AEIMQUYcgkosw048'];
  * and escaped in a query.
  */
 export function misspelling(token: string): Extract<Reason, 'malformed_token' | 'bad_signature'> | undefined {
-  const parts = token.replace(/(=|%3d){1,2}$/i, '').split('.');
+  const last = token[token.length - 1];
+  const bare = last === '=' || last === 'd' || last === 'D' ? token.replace(/(=|%3d){1,2}$/i, '') : token;
+  if (!bare.includes('.')) return isCanonical(bare) ? undefined : 'malformed_token';
+  const parts = bare.split('.');
   const wrong = parts.findIndex((part) => !isCanonical(part));
   if (wrong < 0) return undefined;
   return parts.length === 3 && wrong === 2 ? 'bad_signature' : 'malformed_token';

@@ -117,14 +117,17 @@ export function createValidator(config: ValidatorConfig, ports: ValidatorPorts =
         now,
         random,
         keysAlone,
-        read: async (name) => {
+        read: (name) => {
           if (!name.startsWith('k:')) return ports.read?.(name);
-          const key = await keyRing.find(name.slice(2), 'verify');
-          if (!key) return ports.read?.(name);
-          keys.set(key.kid, key);
-          return key.record;
+          const noted = (key: EdgeKey | undefined): string | undefined | Promise<string | undefined> => {
+            if (!key) return ports.read?.(name);
+            keys.set(key.kid, key);
+            return key.record;
+          };
+          const key = keyRing.find(name.slice(2), 'verify');
+          return key instanceof Promise ? key.then(noted) : noted(key);
         },
-        verify: async (_: KeyRecord, token: ParsedToken) => {
+        verify: (_: KeyRecord, token: ParsedToken) => {
           // A record of the store may be for public keys; the key itself is with a source or nowhere.
           const key = keys.get(token.kid);
           if (!key) throw 'unsupported_algorithm' satisfies Reason;

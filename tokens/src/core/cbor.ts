@@ -1,5 +1,5 @@
 import { isList, isText, must } from './basics.js';
-import { isBytes } from './bytes.js';
+import { isBytes, shortText } from './bytes.js';
 import { CATNIP, CATU } from './labels.js';
 import { MAX_DEPTH, MAX_ITEMS } from './limits.js';
 
@@ -96,6 +96,11 @@ export const readCbor = (depth: number): CborValue => {
   if (initial < 64) return initial < 32 ? argument : -1 - argument;
   if (initial < 96) return bytes.subarray(at, (at += argument));
   if (initial < 128) {
+    const short = FEATURES.anyEngine ? shortText(bytes, at, at + argument, 0, 127) : undefined;
+    if (short !== undefined) {
+      at += argument;
+      return short;
+    }
     const text = bytes.toString('utf8', at, (at += argument));
     // What is not UTF-8 is read as U+FFFD. No call of our own here: there is one for every text.
     if (text.includes('\ufffd')) throw 0;

@@ -1,5 +1,5 @@
 import { must } from './basics.js';
-import { fromBase64, isBytes, toBase64 } from './bytes.js';
+import { fromBase64, isBytes, shortText, toBase64 } from './bytes.js';
 import { at, isMap, labels, openCbor, readCbor, readMap, type CborMap } from './cbor.js';
 import type { Algorithm, ParsedToken } from './token.js';
 
@@ -20,6 +20,8 @@ const NONE = '@';
 /** A kid as it is looked up: printable ASCII as text, any other bytes as base64url (no key where `rare` is left out). */
 export const keyIdText = (kid: Buffer): string => {
   must(isBytes(kid));
+  const short = FEATURES.anyEngine ? shortText(kid, 0, kid.length, 33, 126) : undefined;
+  if (short !== undefined) return short;
   const text = '' + (kid as unknown as string);
   return FEATURES.rare && text.search(/[^!-~]/) >= 0 ? toBase64(kid) : text;
 };
@@ -34,7 +36,8 @@ export const parseCat = (input: Buffer): ParsedToken => {
   const isMac = input[start] === 0xd1;
   let algorithm: string | undefined = 'HS256';
   // The usual CAT is told by its frame: 4n a2 01 05 04 4n kid · a0 · 58 n claims · 58 20 MAC, for algorithm 5 and a kid of
-  // up to 18 bytes, both of them protected.
+  // up to 18 bytes, both of them protected. With ES256 (-7: 26) the signature has 32 bytes more.
+  const more = FEATURES.publicKey && !isMac ? 32 : 0;
   let protectedEnd = FEATURES.usualCat ? start + 8 + ((input[start + 7] as number) ^ 0x40) : 0;
   let payloadStart = protectedEnd + 1;
   let claimsStart = payloadStart + 2;
@@ -44,19 +47,21 @@ export const parseCat = (input: Buffer): ParsedToken => {
   let kid = '';
   if (
     FEATURES.usualCat &&
-    isMac &&
+    (isMac || (FEATURES.publicKey && input[start] === 0xd2)) &&
     // Here and below, what is beyond the end is equal to nothing.
-    input.length === payloadEnd + 34 &&
+    input.length === payloadEnd + (34 + more) &&
     protectedEnd < start + 27 &&
     input[start + 1] === 0x84 &&
     (input[start + 2] as number) === protectedEnd - start + 61 &&
-    input.readUInt32BE(start + 3) === 0xa2010504 &&
+    input.readUInt32BE(start + 3) === (FEATURES.publicKey && more ? 0xa2012604 : 0xa2010504) &&
     input.readUInt16BE(protectedEnd) === 0xa058 &&
     (input[claimsStart - 1] as number) > 23 &&
-    input.readUInt16BE(payloadEnd) === 0x5820
+    input.readUInt16BE(payloadEnd) === 0x5820 + more
   ) {
-    kid = input.toString('utf8', start + 8, protectedEnd);
-    if (FEATURES.rare) kid = keyIdText(input.subarray(start + 8, protectedEnd));
+    kid = FEATURES.rare
+      ? keyIdText(input.subarray(start + 8, protectedEnd))
+      : input.toString('utf8', start + 8, protectedEnd);
+    if (FEATURES.publicKey && more) algorithm = 'ES256';
     // Minting goes by where claim sets stand in the payload.
     if (FEATURES.mint) payload = input.subarray(claimsStart, payloadEnd);
     signature = input.subarray(payloadEnd + 2);

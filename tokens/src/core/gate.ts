@@ -45,7 +45,7 @@ export interface GateHost extends EvaluationHost {
    * The value of a key in the store, undefined where there is none. Rejects with anything when that cannot be told; a host
    * that has `missing` may reject for a key that is not there, too.
    */
-  readonly read: (key: string) => Promise<string | undefined>;
+  readonly read: (key: string) => string | undefined | Promise<string | undefined>;
   /** Asked where `read` failed: resolves when the key is not there. Rejects, with no text, when that cannot be told. */
   readonly missing?: (key: string) => Promise<unknown>;
   /** HMAC-SHA-256 of the pieces. */
@@ -53,11 +53,11 @@ export interface GateHost extends EvaluationHost {
   /** Seconds since 1970. */
   readonly now: () => number;
   /** Checks a public-key signature; absent where the host cannot. */
-  readonly verify?: (record: KeyRecord, token: ParsedToken) => Promise<boolean>;
+  readonly verify?: (record: KeyRecord, token: ParsedToken) => boolean | Promise<boolean>;
   /** Whether `read` knows keys alone: then nothing is looked up that could be revoked. */
   readonly keysAlone?: boolean | undefined;
   /** Opens an encrypted token: what was in it; undefined where it is not encrypted. Throws a reason, or anything else for a malformed one. */
-  readonly decrypt?: (text: string) => string | undefined | Promise<string | undefined>;
+  readonly decrypt?: (text: string) => Promise<string> | undefined;
   /** The thumbprint of the key whose possession was proved for this token, see `RequestFacts`. Throws like `decrypt`. */
   readonly prove?: (attempt: Verdict) => Promise<string | undefined>;
 }
@@ -165,25 +165,41 @@ const takeApart = (attempt: Verdict, text: string | undefined): ParsedToken | un
   return undefined;
 };
 
-/** What was in a token that may be encrypted; undefined where it cannot be opened, which the attempt then says. */
-async function openEncrypted(attempt: Verdict, decrypt: GateHost['decrypt'] & object): Promise<string | undefined> {
+/**
+ * What was in a token that may be encrypted; undefined where it cannot be opened, which the attempt then says. Most are not
+ * encrypted, and wait for nothing.
+ */
+const openEncrypted = (
+  attempt: Verdict,
+  decrypt: GateHost['decrypt'] & object,
+): string | undefined | Promise<string | undefined> => {
   const text = (attempt.found as FoundToken).text;
-  try {
-    const opened = await decrypt(text);
-    attempt.encrypted = !!opened;
-    return opened || text;
-  } catch (thrown) {
+  const closed = (thrown: unknown): undefined => {
     attempt.reason = isText(thrown) ? (thrown as Reason) : 'malformed_token';
+  };
+  try {
+    const opening = decrypt(text);
+    if (!opening) return text;
+    return opening.then((opened) => {
+      attempt.encrypted = true;
+      return opened;
+    }, closed);
+  } catch (thrown) {
+    return closed(thrown);
   }
-  return undefined;
-}
+};
 
 /** An id as revocations and logs have it: a JWT's text as it stands, a CAT's bytes in base64url; undefined if there is none. */
 export const idText = (value: CborValue | undefined): string | undefined =>
   FEATURES.cat && isBytes(value) ? toBase64(value) : (value as string | undefined);
 
+// The record read last; elsewhere than at the edge one key serves many requests in one place.
+let knownJson: string | undefined;
+let knownRecord: KeyRecord;
+
 /** A key record. Throws when it is not one, or its secret can be guessed: our own fault, not the viewer's. */
 export const parseKeyRecord = (json: string): KeyRecord => {
+  if (FEATURES.anyEngine && json === knownJson) return knownRecord;
   const record = JSON.parse(json) as KeyRecord;
   record.secret = fromBase64(record.k || '');
   must(
@@ -195,6 +211,10 @@ export const parseKeyRecord = (json: string): KeyRecord => {
         ? (!record.iss || isList(record.iss)) && (!record.paths || isList(record.paths))
         : !record.iss && !record.paths),
   );
+  if (FEATURES.anyEngine) {
+    knownJson = json;
+    knownRecord = record;
+  }
   return record;
 };
 
@@ -327,7 +347,10 @@ export async function decide(
       if (FEATURES.manyTokens) length += text.length;
       if ((FEATURES.manyTokens && i === MAX_TOKENS) || (FEATURES.manyTokens ? length : text.length) > MAX_TOKEN_LENGTH)
         text = '';
-      if (FEATURES.encrypted && host.decrypt && text) text = await openEncrypted(attempt, host.decrypt);
+      if (FEATURES.encrypted && host.decrypt && text) {
+        const opened = openEncrypted(attempt, host.decrypt);
+        text = isText(opened) ? opened : await opened;
+      }
       const token = (attempt.token = takeApart(attempt, text));
       if (!token) continue;
       try {
@@ -336,7 +359,11 @@ export async function decide(
         let key = 'k:' + token.kid;
         let json: string | undefined;
         try {
-          json = await host.read(key);
+          if (FEATURES.anyEngine) {
+            // Where keys are at hand nothing is waited for.
+            const reading = host.read(key);
+            json = isText(reading) ? reading : await reading;
+          } else json = await host.read(key);
         } catch (_) {
           if (FEATURES.anyEngine && !host.missing) throw 0;
           await (host.missing as (key: string) => Promise<unknown>)(key);
@@ -358,8 +385,8 @@ export async function decide(
             throw 'unsupported_algorithm';
           else if (FEATURES.publicKey && record.alg !== 'HS256') {
             if (!host.verify) throw 'unsupported_algorithm';
-            const genuine = await host.verify(record, token);
-            if (!genuine) throw 'bad_signature';
+            const genuine = host.verify(record, token);
+            if (genuine !== true && !(await genuine)) throw 'bad_signature';
           } else {
             if (record.alg !== 'HS256') throw 'unsupported_algorithm';
             if (!sameMac(token.signature, host.mac(record.secret as Buffer, token.signed))) throw 'bad_signature';

@@ -1,3 +1,4 @@
+import { has } from './basics.js';
 import type { EventRequest, EventValue } from './request.js';
 
 /** Where a token segment stands in the path: behind `before`; what is left of that in the forwarded path is `keep`. */
@@ -134,7 +135,11 @@ export const takeTokens = (request: EventRequest, policy: Placements): FoundToke
   if (FEATURES.path && FEATURES.manyPaths)
     (policy.path || []).some((placement) => takeSegment(request, policy, placement));
   if (FEATURES.path && !FEATURES.manyPaths) takeSegment(request, policy);
-  if (FEATURES.pathParameter && policy.pathParameter)
+  if (
+    FEATURES.pathParameter &&
+    policy.pathParameter &&
+    (!FEATURES.anyEngine || has(request.uri, ';' + policy.pathParameter + '='))
+  )
     // Not by a replacement: njs 0.7.9 never comes back from one that ends a text beyond ASCII.
     request.uri = request.uri
       .split(';' + policy.pathParameter + '=')
