@@ -165,6 +165,20 @@ const takeApart = (attempt: Verdict, text: string | undefined): ParsedToken | un
   return undefined;
 };
 
+const notOpened = (attempt: Verdict, thrown: unknown): undefined => {
+  attempt.reason = isText(thrown) ? (thrown as Reason) : 'malformed_token';
+};
+
+async function opened(attempt: Verdict, opening: Promise<string>): Promise<string | undefined> {
+  try {
+    const text = await opening;
+    attempt.encrypted = true;
+    return text;
+  } catch (thrown) {
+    return notOpened(attempt, thrown);
+  }
+}
+
 /**
  * What was in a token that may be encrypted; undefined where it cannot be opened, which the attempt then says. Most are not
  * encrypted, and wait for nothing.
@@ -174,18 +188,11 @@ const openEncrypted = (
   decrypt: GateHost['decrypt'] & object,
 ): string | undefined | Promise<string | undefined> => {
   const text = (attempt.found as FoundToken).text;
-  const closed = (thrown: unknown): undefined => {
-    attempt.reason = isText(thrown) ? (thrown as Reason) : 'malformed_token';
-  };
   try {
     const opening = decrypt(text);
-    if (!opening) return text;
-    return opening.then((opened) => {
-      attempt.encrypted = true;
-      return opened;
-    }, closed);
+    return opening ? opened(attempt, opening) : text;
   } catch (thrown) {
-    return closed(thrown);
+    return notOpened(attempt, thrown);
   }
 };
 
@@ -348,8 +355,8 @@ export async function decide(
       if ((FEATURES.manyTokens && i === MAX_TOKENS) || (FEATURES.manyTokens ? length : text.length) > MAX_TOKEN_LENGTH)
         text = '';
       if (FEATURES.encrypted && host.decrypt && text) {
-        const opened = openEncrypted(attempt, host.decrypt);
-        text = isText(opened) ? opened : await opened;
+        const within = openEncrypted(attempt, host.decrypt);
+        text = isText(within) ? within : await within;
       }
       const token = (attempt.token = takeApart(attempt, text));
       if (!token) continue;
