@@ -14,12 +14,12 @@ const untokened = 1;
 export const bad = 2;
 export const future = 3;
 
-/** Which state a row of `requestRows` is in. */
-export function stateOf(config: DetectionConfig, now: number): string {
+/** Which state a row of `requestRows` is in; `tokenless` tells whether it has no token. */
+export function stateOf(config: DetectionConfig, now: number, tokenless = 'token_text is null'): string {
   return (
     `case when seen_at is null or status is null or address is null or address in ('', '-') then ${bad} ` +
     `when seen_at > ${now + config.clockSkewSeconds} then ${future} ` +
-    `when token_text is null or not readable or public_path then ${untokened} else ${usable} end`
+    `when ${tokenless} or not readable or public_path then ${untokened} else ${usable} end`
   );
 }
 

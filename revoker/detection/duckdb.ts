@@ -218,7 +218,8 @@ const collect: Reading = ({ from, fields }, { config, now }) => {
     'place_id',
     'place_country',
   ]);
-  return `insert into requests select ${requestValues} from (${rows}) r where ${stateOf(config, now)} = ${usable}`;
+  // Their token is known, and is not cut out once more.
+  return `insert into requests select ${requestValues} from (${rows}) r where ${stateOf(config, now, 'false')} = ${usable}`;
 };
 
 /** Reads a source; when that fails, its files one by one, so that one bad file costs no other. */
