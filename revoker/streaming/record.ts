@@ -123,7 +123,7 @@ export function recordReader(
       player: player === undefined ? undefined : shortHash(player, 5),
       tool: tools.has((value('agent') ?? '').split('/')[0]?.toLowerCase() ?? ''),
       hosting: asn !== undefined && hosting.has(asn),
-      cmcd: player !== undefined || type !== undefined || query.includes('CMCD='),
+      cmcd: player !== undefined || type !== undefined || query.includes('CMCD=') || /cmcd-/i.test(headers),
     };
   };
 }
