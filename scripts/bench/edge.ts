@@ -1,5 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compileFunction } from '../build/functions.js';
+import { functionPlan } from '../build/plan.js';
+import { functionsConfigSchema, type FunctionsConfigInput, type ProfileName } from '../config/functions-config.js';
 import { findEngine, nodeVmHost, repositoryRoot } from '../engine/index.js';
 import { bestMeasure, costOfFunction, costOfHmac, type EdgeRequest, type Measure } from './edge-cost.js';
 import { catTypical, catWithId, everything, forged, garbage, jwtTypical } from './edge-requests.js';
@@ -10,8 +14,8 @@ interface EdgeCase {
   readonly request: EdgeRequest;
   /** The reason of refusal that makes the measurement mean what its name says; absent: the request passes. */
   readonly refusal?: string;
-  /** Build profiles that may serve, the first that exists is taken. */
-  readonly profiles: readonly string[];
+  /** The build that serves: a profile as `npm run build` leaves it, or a configuration that is compiled for this. */
+  readonly build: ProfileName | FunctionsConfigInput;
   readonly budget?: number;
   readonly what: string;
 }
@@ -20,28 +24,34 @@ const cases: readonly EdgeCase[] = [
   {
     name: 'edge.catTypical.hmacUnits',
     request: catTypical,
-    profiles: ['default'],
+    build: 'default',
     budget: 12,
     what: 'exp, nbf, catu prefix, catm, country; the session looked up in a bucket of 50 revocations',
   },
   {
     name: 'edge.jwtTypical.hmacUnits',
     request: jwtTypical,
-    profiles: ['default'],
+    build: 'default',
     budget: 10,
     what: 'the same policy as a JWT',
   },
   {
+    name: 'edge.jwtAlone.hmacUnits',
+    request: jwtTypical,
+    build: { profile: 'default', formats: ['jwt'] },
+    what: 'the same in a build of the default profile for JWTs alone',
+  },
+  {
     name: 'edge.catWithId.hmacUnits',
     request: catWithId,
-    profiles: ['default'],
+    build: 'default',
     what: 'the typical CAT with a cti, looked up in a second bucket of 50',
   },
   {
     name: 'edge.garbage.hmacUnits',
     request: garbage,
     refusal: 'malformed_token',
-    profiles: ['default'],
+    build: 'default',
     budget: 3,
     what: 'a path segment of 200 characters that begins as a CAT and is none',
   },
@@ -49,13 +59,13 @@ const cases: readonly EdgeCase[] = [
     name: 'edge.forged.hmacUnits',
     request: forged,
     refusal: 'bad_signature',
-    profiles: ['default'],
+    build: 'default',
     what: 'the typical CAT with a MAC under another key',
   },
   {
     name: 'edge.everything.hmacUnits',
     request: everything,
-    profiles: ['full'],
+    build: 'full',
     what: 'every claim a CloudFront Function can decide, in one CAT',
   },
 ];
@@ -71,8 +81,8 @@ export async function bench(): Promise<BenchFigure[]> {
   const measure = await bestMeasure();
   const hmac = await costOfHmac(engine, measure);
   const figures: BenchFigure[] = [];
-  for (const { name, request, refusal, profiles, budget, what } of cases) {
-    const file = compiledFunction(profiles);
+  for (const { name, request, refusal, build, budget, what } of cases) {
+    const file = await compiledFunction(build);
     await mustAnswer(refusal, file, request, name);
     const value = (await costOfFunction(engine, measure, file, request)) / hmac;
     const note = `${what}; ${methods[measure]}`;
@@ -82,10 +92,17 @@ export async function bench(): Promise<BenchFigure[]> {
   return figures;
 }
 
-function compiledFunction(profiles: readonly string[]): string {
-  const files = profiles.map((profile) => join(repositoryRoot(), 'dist', 'functions', profile, 'viewer-request.js'));
-  const file = files.find((each) => existsSync(each));
-  if (file === undefined) throw new Error(`${files.join(' and ')} not found: run npm run build first`);
+async function compiledFunction(build: EdgeCase['build']): Promise<string> {
+  if (typeof build !== 'string') {
+    const plan = functionPlan(functionsConfigSchema.parse(build));
+    const folder = mkdtempSync(join(tmpdir(), 'portcullis-bench-'));
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+    const file = join(folder, 'viewer-request.js');
+    writeFileSync(file, await compileFunction('viewer-request', plan.build, plan.features));
+    return file;
+  }
+  const file = join(repositoryRoot(), 'dist', 'functions', build, 'viewer-request.js');
+  if (!existsSync(file)) throw new Error(`${file} not found: run npm run build first`);
   return file;
 }
 

@@ -86,7 +86,7 @@ export async function buildFunctions(options: BuildOptions): Promise<BuildReport
 /** Features that viewer functions can have; the rest is for Lambda@Edge and Node. */
 function measuredFeatures(): FeatureName[] {
   const full = functionPlan(functionsConfigSchema.parse(neutralConfig('full'))).features;
-  return featureNames.filter((name) => full[name] && !['audience', 'mint', 'contentId'].includes(name));
+  return featureNames.filter((name) => full[name] && !['audience', 'mint', 'contentId', 'claimKeys'].includes(name));
 }
 
 async function measureFeatures(onStep: (step: string) => void): Promise<FeatureCost[]> {

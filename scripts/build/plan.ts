@@ -4,7 +4,7 @@ import { claimKey } from '@portcullis/tokens/core/labels';
 import { TOKEN_HEADERS, type PathPlacement } from '@portcullis/tokens/core/placement';
 import { defaultTokenName, pathHead } from '@portcullis/tokens/placement';
 import type { FunctionBuild } from '../../functions/config.js';
-import type { FunctionsConfig } from '../config/functions-config.js';
+import type { FunctionsConfig, OptionalClaim } from '../config/functions-config.js';
 import type { Features } from './features.js';
 import { profiles } from './profiles.js';
 
@@ -56,6 +56,16 @@ function pathPlacement(placement: Extract<Placement, { kind: 'path' }>): PathPla
   return { before, keep: placement.mode === 'prefix' ? before : '' };
 }
 
+/** Claims that a build for JWT alone can know by their names. */
+const byName: ReadonlySet<OptionalClaim> = new Set<OptionalClaim>([
+  'catu',
+  'catu.regex',
+  'catu.hash',
+  'catm',
+  'catnip',
+  'catgeoiso3166',
+]);
+
 /** What a configuration makes of the functions: only what it uses is compiled in. */
 function featuresOf(config: PlannedConfig, placements: readonly Placement[]): Features {
   const profile = profiles[config.profile];
@@ -74,8 +84,16 @@ function featuresOf(config: PlannedConfig, placements: readonly Placement[]): Fe
     jwt: formats.includes('jwt'),
     anyEngine: false,
     anyJson: profile.anyJson && formats.includes('jwt'),
+    claimKeys:
+      formats.includes('cat') ||
+      [...claims].some((claim) => !byName.has(claim)) ||
+      config.requiredClaims !== undefined ||
+      Object.values(config.claims.onUnknown).includes('allow') ||
+      config.lambda?.start !== undefined,
     fast: profile.fast,
     usualCat: profile.usualCat && formats.includes('cat'),
+    // With both formats the bytes are wanted elsewhere.
+    usualJwt: !formats.includes('cat'),
     fractions: profile.fractions && formats.includes('jwt'),
     escapes: profile.escapes,
     catuParts: profile.catuParts && claims.has('catu'),

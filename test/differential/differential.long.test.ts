@@ -1,7 +1,15 @@
 import { expect, test } from 'vitest';
 import { reasons } from '@portcullis/tokens/core/reasons';
 import { functionHosts } from '../../scripts/engine/index.js';
-import { compare, compareEngines, defaultDeployment, deployments, type Comparison } from './differential.js';
+import {
+  compare,
+  compareBuilds,
+  compareEngines,
+  defaultDeployment,
+  deployments,
+  jwtDeployment,
+  type Comparison,
+} from './differential.js';
 
 /** Another run looks elsewhere with `PORTCULLIS_SEED=<number>`; `PORTCULLIS_CASE` runs one case of it again. */
 const seed = Number(process.env['PORTCULLIS_SEED'] ?? 20261121);
@@ -52,6 +60,21 @@ test('20,000 more: the default function says the same in every engine', async ()
     );
   expect(comparison.differing.slice(0, 3)).toEqual([]);
   expect(Object.keys(comparison.verdicts).length).toBeGreaterThan(20);
+});
+
+test('20,000 more: a build for JWTs alone says the same as the one for both formats', async () => {
+  const comparison: Comparison = { verdicts: {}, verified: 0, differing: [] };
+  const builds = [await defaultDeployment(), await jwtDeployment()] as const;
+  for (let from = 0; from < 20_000 && comparison.differing.length === 0; from += atOnce)
+    await compareBuilds(
+      seed,
+      Array.from({ length: atOnce }, (_, i) => from + i),
+      builds,
+      hosts,
+      comparison,
+    );
+  expect(comparison.differing.slice(0, 3)).toEqual([]);
+  expect(Object.keys(comparison.verdicts).length).toBeGreaterThan(15);
 });
 
 test('5,000 answers: viewer-response renews the same in every engine', async () => {

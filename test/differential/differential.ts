@@ -231,7 +231,7 @@ const asText = (summary: Summary): string => JSON.stringify(canonical(summary));
 
 /**
  * njs 0.7.9 lists names in an order of its own, so that of two parts that cannot be used, or two answers that fit, another
- * may come first.
+ * may come first; so may builds that read claims by their names.
  */
 function unordered(text: string, verdict: Verdict | undefined): string {
   const answers = verdict?.token?.claims[CATIF];
@@ -449,4 +449,42 @@ export async function compareEngines(
         comparison.differing.push(told(seed, one, by, `${name}: ${found}\nnot ${asText(summary)}`));
     });
   });
+}
+
+/** The default profile for JWTs alone: claims stay under their names there, and the usual header is not read as JSON. */
+export const jwtDeployment = (): Promise<Deployment> =>
+  deployment('JWTs alone', { ...neutralConfig('default'), formats: ['jwt'] }, {}, [
+    'path',
+    'path',
+    'query',
+    'cookie',
+    'header',
+    'other-header',
+    'string',
+  ]);
+
+/** Whether a request has what a build for JWTs alone takes otherwise: what looks as a CAT, and the padding that only CATs have. */
+const isOfCat = (parts: RequestParts): boolean => /0YR|0oR|2D3|eyJ[\w.-]*(=|%3d)/i.test(JSON.stringify(parts));
+
+/** Holds two builds against each other in each engine: what the one makes of requests without CATs, the other makes, too. */
+export async function compareBuilds(
+  seed: number,
+  numbers: readonly number[],
+  [one, other]: readonly [Deployment, Deployment],
+  hosts: readonly FunctionHost[],
+  comparison: Comparison,
+): Promise<void> {
+  const cases = numbers.map((number) => caseOf(seed, number, one.places)).filter(({ parts }) => !isOfCat(parts));
+  const runs = cases.map(({ parts, store, now, random }) => ({ event: viewerRequestEvent(parts), store, now, random }));
+  for (const host of hosts) {
+    const [these, those] = [await host.run(one.file, runs), await host.run(other.file, runs)];
+    cases.forEach((each, i) => {
+      const summary = summaryOf(these[i] as HostResult);
+      comparison.verdicts[summary.verdict] = (comparison.verdicts[summary.verdict] ?? 0) + 1;
+      const [text, found] = [asText(summary), asText(summaryOf(those[i] as HostResult))];
+      // Of two claims that cannot be used, the one that comes first in its own order gives each build its reason.
+      if (unordered(text, undefined) !== unordered(found, undefined))
+        comparison.differing.push(told(seed, each, other, `${host.name}: ${found}\nnot ${text}`));
+    });
+  }
 }

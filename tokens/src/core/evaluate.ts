@@ -364,7 +364,7 @@ export const evaluate = (
   if (policy.requiredClaims && policy.requiredClaims.some((key) => !(key in claims))) throw 'claim_missing';
   // The first malformed claim gives the reason: elsewhere than at the edge in the order that njs has, whatever the token's.
   ((FEATURES.fast && !FEATURES.anyEngine && token.labels) || Object.keys(claims)).forEach((key) => {
-    const claimed = +key;
+    const claimed = FEATURES.claimKeys ? +key : (key as unknown as number);
     if (FEATURES.onUnknown) label = claimed;
     const check = FEATURES.anyEngine ? CHECK_OF[claimed] : CHECKS['$' + key];
     // Claims that nobody knows are ignored (4.6); those that the standard knows and this build leaves out are not.
@@ -373,7 +373,9 @@ export const evaluate = (
       !check &&
       !policy.ignoreUncompiled &&
       !(FEATURES.startPath && facts.deferred) &&
-      (claimed === claim.CNF || claimed === claim.GEOHASH || (claimed > 307 && claimed < 324))
+      (FEATURES.claimKeys
+        ? claimed === claim.CNF || claimed === claim.GEOHASH || (claimed > 307 && claimed < 324)
+        : claim.isStandard(key as string))
     )
       throw 'unsupported_claim';
     const reason = check && check(claims[key] as never, claims);
@@ -383,7 +385,10 @@ export const evaluate = (
       // Proof of possession, one-time use and the dice are the Lambda's, once.
       !(FEATURES.startPath && facts.deferred && has([claim.CNF, claim.CATREPLAY, claim.CATPOR], claimed))
     )
-      rejections.push({ label: claimed, reason: reason.replace(/_$/, '_mismatch') as Reason });
+      rejections.push({
+        label: FEATURES.claimKeys ? claimed : claim.rankOf(key as string),
+        reason: reason.replace(/_$/, '_mismatch') as Reason,
+      });
   });
   return rejections[1] ? rejections.sort((a, b) => a.label - b.label) : rejections;
 };

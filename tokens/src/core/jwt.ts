@@ -27,7 +27,8 @@ const readJson = (encoded: string): CborMap => {
   const written = JSON.stringify(map);
   must(
     text[0] === '{' &&
-      !has(written, '\ufffd') &&
+      // The one costs njs half of what the other does, and six bytes.
+      (FEATURES.usualJwt ? written.search(/\ufffd/) < 0 : !has(written, '\ufffd')) &&
       (written === text ||
         (FEATURES.anyJson
           ? written ===
@@ -46,15 +47,31 @@ const readJson = (encoded: string): CborMap => {
   return map as CborMap;
 };
 
+/** `{"alg":"HS256","typ":"JWT","kid":` in base64url: 33 bytes in 44 characters. */
+const USUAL_HEADER = 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6';
+
+/** A JWT's header. The usual one is told by how it begins, and is not read as JSON. */
+const readHeader = (encoded: string): CborMap => {
+  const rest =
+    FEATURES.usualJwt && encoded.startsWith(USUAL_HEADER)
+      ? fromBase64(encoded.slice(USUAL_HEADER.length)).toString()
+      : '';
+  // A kid of printable ASCII without quotes and escapes, and the end.
+  if (!FEATURES.usualJwt || rest.search(/^"[ !#-[\]-~]*"}$/)) return readJson(encoded);
+  return FEATURES.rare
+    ? { alg: 'HS256', typ: 'JWT', kid: rest.slice(1, -2) }
+    : { alg: 'HS256', kid: rest.slice(1, -2) };
+};
+
 /**
  * Takes a JWT in compact form apart (RFC 7515 7.1, RFC 7519 7.2). Throws when it is none.
  * `crit` is refused: this recipient understands no extension (RFC 7515 4.1.11).
  */
 export const parseJwt = (text: string): ParsedToken => {
   const parts = text.split('.');
-  const header = readJson(parts[0] as string);
+  const header = readHeader(parts[0] as string);
   const payload = readJson(parts[1] as string);
-  const claims: CborMap = {};
+  const claims: CborMap = FEATURES.claimKeys ? {} : payload;
   must(
     parts.length === 3 &&
       // No base64url text has a length of 1 modulo 4; njs reads one as nothing, other engines as what is before.
@@ -63,9 +80,10 @@ export const parseJwt = (text: string): ParsedToken => {
       (!FEATURES.rare || /(^|\/)(at\+)?jwt$/i.test((header['typ'] || 'jwt') as string)) &&
       !header['crit'],
   );
-  Object.keys(payload).forEach((name) => {
-    claims[claimKey(name)] = payload[name];
-  });
+  if (FEATURES.claimKeys)
+    Object.keys(payload).forEach((name) => {
+      claims[claimKey(name)] = payload[name];
+    });
   return {
     isJwt: true,
     algorithm: header['alg'] as string,
