@@ -17,7 +17,16 @@ describe('only what a configuration uses is compiled in', () => {
         cors: false,
         keyRecords: { modes: false, scope: false },
       }),
-    ).toEqual(['jwt', 'audience', 'manyTokens', 'query']);
+    ).toEqual(['jwt', 'usualJwt', 'audience', 'manyTokens', 'query']);
+  });
+
+  test('claims go by their names where JWTs alone and the usual claims are known', () => {
+    const alone: FunctionsConfigInput = { formats: ['jwt'] };
+    expect(compiledIn(alone)).not.toContain('claimKeys');
+    expect(compiledIn({})).toContain('claimKeys');
+    expect(compiledIn({ ...alone, claims: { use: ['catu', 'cath'] } })).toContain('claimKeys');
+    expect(compiledIn({ ...alone, requiredClaims: ['exp'] })).toContain('claimKeys');
+    expect(compiledIn({ ...alone, claims: { onUnknown: { catnip: 'allow' } } })).toContain('claimKeys');
   });
 
   test.each<[string, FunctionsConfigInput, string]>([
