@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compileFunction } from '../build/functions.js';
@@ -85,7 +85,7 @@ export async function bench(): Promise<BenchFigure[]> {
     const file = await compiledFunction(build);
     await mustAnswer(refusal, file, request, name);
     const value = (await costOfFunction(engine, measure, file, request)) / hmac;
-    const note = `${what}; ${methods[measure]}`;
+    const note = `${what}; ${statSync(file).size.toLocaleString('en')} bytes; ${methods[measure]}`;
     const figure = { name, value: Math.round(value * 100) / 100, unit: 'hmac', note };
     figures.push(budget === undefined ? figure : { ...figure, budget });
   }

@@ -13,6 +13,7 @@ import {
   type HostResult,
   type RequestParts,
 } from '../../scripts/engine/index.js';
+import { isOfCat } from '../verdicts/asking.js';
 import { compiledFolder, neutralConfig } from '../verdicts/functions.js';
 import { NOW, secretOf } from '../verdicts/requests.js';
 import { Random } from './random.js';
@@ -130,17 +131,12 @@ export async function deployments(): Promise<Deployment[]> {
   ];
 }
 
+/** Where the default profile looks for tokens. */
+const defaultPlaces = ['path', 'path', 'query', 'cookie', 'header', 'other-header', 'string'] as const;
+
 /** The profile that most will deploy. What it leaves out the core in Node has: engines are held against each other. */
 export const defaultDeployment = (): Promise<Deployment> =>
-  deployment('default', neutralConfig('default'), {}, [
-    'path',
-    'path',
-    'query',
-    'cookie',
-    'header',
-    'other-header',
-    'string',
-  ]);
+  deployment('default', neutralConfig('default'), {}, defaultPlaces);
 
 export interface Case {
   readonly number: number;
@@ -453,18 +449,7 @@ export async function compareEngines(
 
 /** The default profile for JWTs alone: claims stay under their names there, and the usual header is not read as JSON. */
 export const jwtDeployment = (): Promise<Deployment> =>
-  deployment('JWTs alone', { ...neutralConfig('default'), formats: ['jwt'] }, {}, [
-    'path',
-    'path',
-    'query',
-    'cookie',
-    'header',
-    'other-header',
-    'string',
-  ]);
-
-/** Whether a request has what a build for JWTs alone takes otherwise: what looks as a CAT, and the padding that only CATs have. */
-const isOfCat = (parts: RequestParts): boolean => /0YR|0oR|2D3|eyJ[\w.-]*(=|%3d)/i.test(JSON.stringify(parts));
+  deployment('JWTs alone', { ...neutralConfig('default'), formats: ['jwt'] }, {}, defaultPlaces);
 
 /** Holds two builds against each other in each engine: what the one makes of requests without CATs, the other makes, too. */
 export async function compareBuilds(

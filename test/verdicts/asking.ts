@@ -41,6 +41,9 @@ export interface Outcome {
 
 const addressOf = (one: AskedRequest): string => readViewer(one.viewer ?? '').ip;
 
+/** Whether a request has what a build for JWTs alone takes otherwise: what looks as a CAT, and the padding that only CATs have. */
+export const isOfCat = (request: object): boolean => /0YR|0oR|2D3|eyJ[\w.-]*(=|%3d)/i.test(JSON.stringify(request));
+
 export function eventOf(one: AskedRequest): ReturnType<typeof viewerRequestEvent> {
   const { cookie = [], ...headers } = gathered(headersAtEdge(one));
   return viewerRequestEvent({

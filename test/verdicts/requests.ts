@@ -336,6 +336,33 @@ function tamperingCases(): RequestCase[] {
       jwt({}, { kid: 'tenant-b', key: secretOf('main') }),
       'bad_signature',
     ),
+    refused(
+      'JWT: a header with a line break behind it',
+      jwt({}, { headerText: '{"alg":"HS256","typ":"JWT","kid":"main"}\n' }),
+      admitted,
+      { byDefault: ['malformed_token', 'reads JSON as JSON.stringify writes it, and no other'] },
+    ),
+    refused(
+      'JWT: a header with a second kid',
+      jwt({}, { headerText: '{"alg":"HS256","typ":"JWT","kid":"tenant-b","kid":"main"}' }),
+      'malformed_token',
+    ),
+    refused(
+      'JWT: the usual header with crit behind the kid',
+      jwt({}, { headerText: '{"alg":"HS256","typ":"JWT","kid":"main","crit":["b64"]}' }),
+      'malformed_token',
+    ),
+    refused(
+      'JWT: the usual header with an escape in the kid',
+      jwt({}, { headerText: '{"alg":"HS256","typ":"JWT","kid":"m\\u0061in"}' }),
+      admitted,
+      { byDefault: ['malformed_token', 'reads JSON as JSON.stringify writes it, and no other'] },
+    ),
+    refused(
+      'JWT: the usual header without its end',
+      jwt({}, { headerText: '{"alg":"HS256","typ":"JWT","kid":"main"' }),
+      'malformed_token',
+    ),
     refused('JWT: claims that are null', jwt({}, { payloadText: 'null' }), 'malformed_token'),
     refused('JWT: claims that are a list', jwt({}, { payloadText: '[]' }), 'malformed_token'),
     refused(

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { functionHosts } from '../../scripts/engine/index.js';
 import { startLocalEdge, type LocalEdge } from '../../scripts/local-edge/index.js';
-import { eventOf, inNode, momentOf, outcomeOf, overHttp, type Outcome } from './asking.js';
+import { eventOf, inNode, isOfCat, momentOf, outcomeOf, overHttp, type Outcome } from './asking.js';
 import { compiledFolder, neutralConfig } from './functions.js';
 import { PATH, requestCases, storeEntries, type Expected, type RequestCase } from './requests.js';
 
@@ -9,9 +9,9 @@ const byProfile = (one: RequestCase, profile: string): Expected =>
   profile === 'default' && one.byDefault ? one.byDefault[0] : one.expected;
 
 /** The table is compared as a whole: what differs is named, case by case. */
-function expectAll(outcomes: readonly Outcome[], profile: string): void {
+function expectAll(outcomes: readonly Outcome[], profile: string, cases: readonly RequestCase[] = requestCases): void {
   const differing: string[] = [];
-  requestCases.forEach((one, i) => {
+  cases.forEach((one, i) => {
     const outcome = outcomes[i] as Outcome;
     const expected = byProfile(one, profile);
     if (outcome.verdict !== expected) differing.push(`${one.name}: ${outcome.verdict}, not ${expected}`);
@@ -46,6 +46,23 @@ describe.each(hosts)('in $name', (host) => {
     );
     expectAll(results.map(outcomeOf), profile);
   });
+});
+
+describe.each(hosts)('in $name', (host) => {
+  test.skipIf(host.missing)(
+    'a build for JWTs alone gives requests without CATs the verdicts of the default',
+    async () => {
+      const { file } = await compiledFolder({ ...neutralConfig('default'), formats: ['jwt'] });
+      const cases = requestCases.filter((one) => !isOfCat({ target: one.target, headers: one.headers }));
+      expect(cases.length).toBeGreaterThan(100);
+      const results = await host.run(
+        file,
+        cases.map((one) => ({ event: eventOf(one), now: momentOf(one) * 1000 })),
+        { store: { entries: storeEntries } },
+      );
+      expectAll(results.map(outcomeOf), 'default', cases);
+    },
+  );
 });
 
 describe('in verify on Node', () => {

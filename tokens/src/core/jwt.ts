@@ -56,11 +56,10 @@ const readHeader = (encoded: string): CborMap => {
     FEATURES.usualJwt && encoded.startsWith(USUAL_HEADER)
       ? fromBase64(encoded.slice(USUAL_HEADER.length)).toString()
       : '';
-  // A kid of printable ASCII without quotes and escapes, and the end.
-  if (!FEATURES.usualJwt || rest.search(/^"[ !#-[\]-~]*"}$/)) return readJson(encoded);
-  return FEATURES.rare
-    ? { alg: 'HS256', typ: 'JWT', kid: rest.slice(1, -2) }
-    : { alg: 'HS256', kid: rest.slice(1, -2) };
+  const kid = rest.slice(1, -2);
+  // A kid of printable ASCII without quotes and escapes, and the end: in njs `$` matches before a final line break, too.
+  if (!FEATURES.usualJwt || rest !== '"' + kid + '"}' || kid.search(/[^ !#-[\]-~]/) >= 0) return readJson(encoded);
+  return FEATURES.rare ? { alg: 'HS256', typ: 'JWT', kid: kid } : { alg: 'HS256', kid: kid };
 };
 
 /**
