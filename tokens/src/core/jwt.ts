@@ -52,14 +52,14 @@ const USUAL_HEADER = 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6';
 
 /** A JWT's header. The usual one is told by how it begins, and is not read as JSON. */
 const readHeader = (encoded: string): CborMap => {
-  const rest =
-    FEATURES.usualJwt && encoded.startsWith(USUAL_HEADER)
-      ? fromBase64(encoded.slice(USUAL_HEADER.length)).toString()
-      : '';
-  const kid = rest.slice(1, -2);
-  // A kid of printable ASCII without quotes and escapes, and the end: in njs `$` matches before a final line break, too.
-  if (!FEATURES.usualJwt || rest !== '"' + kid + '"}' || kid.search(/[^ !#-[\]-~]/) >= 0) return readJson(encoded);
-  return FEATURES.rare ? { alg: 'HS256', typ: 'JWT', kid: kid } : { alg: 'HS256', kid: kid };
+  if (FEATURES.usualJwt && encoded.startsWith(USUAL_HEADER)) {
+    const rest = fromBase64(encoded.slice(USUAL_HEADER.length)).toString();
+    const kid = rest.slice(1, -2);
+    // A kid of printable ASCII without quotes and escapes, and the end: in njs `$` matches before a final line break, too.
+    if (rest === '"' + kid + '"}' && kid.search(/[^ !#-[\]-~]/) < 0)
+      return FEATURES.rare ? { alg: 'HS256', typ: 'JWT', kid: kid } : { alg: 'HS256', kid: kid };
+  }
+  return readJson(encoded);
 };
 
 /**
