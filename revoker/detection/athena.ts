@@ -38,6 +38,38 @@ const defaultPartitions: readonly PartitionColumn[] = [
   { column: 'hour', unit: 'hour' },
 ];
 
+/**
+ * A query as Athena takes it: its text, and the values of the question marks in it as SQL literals, in their order
+ * (`QueryString` and `ExecutionParameters` of StartQueryExecution). The text has the configuration in it; what one window or
+ * an operator gives is a value, so one text serves all windows of as many partitions.
+ */
+export interface AthenaQuery {
+  readonly text: string;
+  readonly parameters: readonly string[];
+}
+
+/** Characters of a value that StartQueryExecution takes. */
+const longestParameter = 1024;
+
+/** Puts a value in a text that is being made; what it answers stands for the value. */
+type Values = (sql: string) => string;
+
+/** Collects values by marks, which no SQL holds, and numbers them once the text is whole. */
+function collectValues(): { readonly value: Values; readonly settle: (text: string) => AthenaQuery } {
+  const values: string[] = [];
+  return {
+    value: (sql) => `\0${values.push(sql) - 1}\0`,
+    settle(text) {
+      const parameters: string[] = [];
+      const settled = text.replace(/\0(\d+)\0/g, (_mark, index) => {
+        parameters.push(values[Number(index)] as string);
+        return '?';
+      });
+      return { text: settled, parameters };
+    },
+  };
+}
+
 /** A log may be delivered this long after the request, into a later partition than its own time names, in hours. */
 const lateHours = 1;
 
@@ -66,11 +98,12 @@ const longestStretch = 48 * 3600;
 export function partitionCondition(
   stretch: Stretch,
   partitions: readonly PartitionColumn[] = defaultPartitions,
+  value: Values = (sql) => sql,
 ): string {
   if (!(stretch.to > stretch.from)) throw new AthenaQueryError('the stretch of time is empty');
   if (stretch.to - stretch.from > longestStretch)
     throw new AthenaQueryError(`a stretch of more than ${longestStretch / 3600} hours in one query: ask in parts`);
-  const alternatives = hoursOf(stretch).map((at) => {
+  const moments = hoursOf(stretch).map((at) => {
     const iso = new Date(at * 1000).toISOString();
     const text: Record<PartitionColumn['unit'], string> = {
       year: iso.slice(0, 4),
@@ -80,9 +113,15 @@ export function partitionCondition(
       date: iso.slice(0, 10),
       datehour: `${iso.slice(0, 10).replaceAll('-', '/')}/${iso.slice(11, 13)}`,
     };
-    return partitions.map(({ column, unit }) => `${name(column)} = ${literal(text[unit])}`).join(' and ');
+    return partitions.map(({ unit }) => text[unit]);
   });
-  return `(${[...new Set(alternatives)].map((alternative) => `(${alternative})`).join('\n  or ')})`;
+  const distinct = [...new Map(moments.map((texts) => [texts.join('/'), texts])).values()];
+  const alternatives = distinct.map((texts) =>
+    texts
+      .map((text, i) => `${name((partitions[i] as PartitionColumn).column)} = ${value(literal(text))}`)
+      .join(' and '),
+  );
+  return `(${alternatives.map((alternative) => `(${alternative})`).join('\n  or ')})`;
 }
 
 function columnsOf(table: LogTable): FieldExpressions {
@@ -120,15 +159,16 @@ export const standardTable: Pick<Required<LogTable>, 'columns'> = {
  * Every request of a stretch with its session, network and place in the content: the Athena side of what DuckDB makes of
  * files in several steps. `dialect` is Trino's; tests pass one in which single functions are replaced.
  */
-export function athenaRequests(
+function athenaRequests(
   config: DetectionConfig,
   table: LogTable,
   stretch: Stretch,
-  dialect: Dialect = trino,
+  dialect: Dialect,
+  value: Values,
 ): string {
   const rows = requestRows(
     dialect,
-    `${name(table.database)}.${name(table.table)} l\nwhere ${partitionCondition(stretch, table.partitions)}`,
+    `${name(table.database)}.${name(table.table)} l\nwhere ${partitionCondition(stretch, table.partitions, value)}`,
     columnsOf({ ...standardTable, ...table }),
     config,
   );
@@ -140,7 +180,7 @@ export function athenaRequests(
     `  ${placeExpression(`(${dialect.addressHex('r.address')})`, 'r.asn', config)} as place, r.address, r.asn, r.country, ${hosting} as hosting,\n` +
     `  r.agent, r.family, r.edge, r.bytes, r.tool, r.cmcd, ${placedColumns(dialect, config)}\n` +
     `from (${tokenFacts(dialect, `(${lines}) tokened`, requestColumns)}) r\n` +
-    `where r.seen_at >= ${stretch.from} and r.seen_at < ${stretch.to} and r.status is not null and r.address is not null`
+    `where r.seen_at >= ${value(String(stretch.from))} and r.seen_at < ${value(String(stretch.to))} and r.status is not null and r.address is not null`
   );
 }
 
@@ -211,11 +251,15 @@ export function athenaQuery(
   table: LogTable,
   stretch: Stretch,
   options: { dialect?: Dialect; every?: boolean } = {},
-): string {
+): AthenaQuery {
   const dialect = options.dialect ?? trino;
+  const { value, settle } = collectValues();
   const account = accountColumns(config);
   // An account on the allow list is left alone in any case, and may be everybody's.
-  const allowed = config.allow.subjects.map(literal).join(', ');
+  const allowed = config.allow.subjects
+    .map(literal)
+    .map((sql) => (sql.length <= longestParameter ? value(sql) : sql))
+    .join(', ');
   const crowded =
     `account_places > ${config.weights.accountPlaces.from} and media > 0` +
     (allowed === '' ? '' : ` and subject not in (${allowed})`);
@@ -234,8 +278,8 @@ export function athenaQuery(
     'audience_media',
     'audience_segment',
   ];
-  return [
-    `with requests as (\n${athenaRequests(config, table, checked(stretch), dialect)}\n),`,
+  const text = [
+    `with requests as (\n${athenaRequests(config, table, checked(stretch), dialect, value)}\n),`,
     `pieces as (\n${piecesAtOnce('requests', ['max(subject) as subject'])}\n),`,
     `gathered as (\n${gathered(dialect, 'pieces', undefined, ['max(subject) as subject'])}\n),`,
     `expected as (\n${expected('gathered')}\n),`,
@@ -252,4 +296,5 @@ export function athenaQuery(
     `select ${columns.join(', ')} from audience${options.every ? '' : ` where ${notable(config, `coalesce(audience_segment, ${config.segmentSeconds}e0)`)}\n  or ${crowded}`}`,
     `order by window_start, session`,
   ].join('\n');
+  return settle(text);
 }

@@ -22,6 +22,6 @@ export {
   type HeldAction,
   type PlannedAction,
 } from './actions.js';
-export { athenaQuery, AthenaQueryError, type LogTable, type Stretch } from './athena.js';
+export { athenaQuery, type AthenaQuery, AthenaQueryError, type LogTable, type Stretch } from './athena.js';
 export { workflowJudge, type WorkflowJudge } from './workflow.js';
 export type { Audience, DetectionDatabase, ReadingReport, SessionPlace, TimelineCell } from './duckdb.js';

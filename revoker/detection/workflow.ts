@@ -1,6 +1,6 @@
 import type { RevocationRequest } from '../ledger/entry.js';
 import { decide } from './actions.js';
-import { athenaQuery, type LogTable, type Stretch } from './athena.js';
+import { athenaQuery, type AthenaQuery, type LogTable, type Stretch } from './athena.js';
 import type { DetectionConfig } from './config.js';
 import type { SessionPlace } from './duckdb.js';
 import { type AccountRow, type FeatureRow, readFeatureRow, readSession } from './features.js';
@@ -11,11 +11,11 @@ import { judge } from './verdict.js';
 export type CandidateRow = Readonly<Record<string, unknown>>;
 
 /**
- * Detection as a workflow needs it: the query's text, its rows, the decision. Pure, so that a repeated step decides the
+ * Detection as a workflow needs it: the query, its rows, the decision. Pure, so that a repeated step decides the
  * same. Structurally the `Judge` of the workflow's Lambdas.
  */
 export interface WorkflowJudge {
-  query(window: Stretch): string;
+  query(window: Stretch): AthenaQuery;
   read(rows: readonly Readonly<Record<string, string | null>>[]): {
     readonly sessions: number;
     readonly candidates: CandidateRow[];

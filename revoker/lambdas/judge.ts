@@ -6,6 +6,12 @@ export interface Window {
   readonly to: number;
 }
 
+/** A query's text, and the values of its question marks as SQL literals, in their order. */
+export interface Query {
+  readonly text: string;
+  readonly parameters: readonly string[];
+}
+
 /** A session that is worth a second look, as JSON. */
 export type Candidate = Readonly<Record<string, unknown>>;
 
@@ -28,7 +34,7 @@ export interface Judgement {
  * step that is repeated decides the same.
  */
 export interface Judge {
-  query(window: Window): string;
+  query(window: Window): Query;
   /** Rows of the query's result, keyed by column; those kept are candidates. */
   read(rows: readonly Readonly<Record<string, string | null>>[]): {
     readonly sessions: number;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { Judge, Window } from './judge.js';
+import type { Judge, Query, Window } from './judge.js';
 import { PermanentFault, type Handler } from './observe.js';
 import { part, type RunPlan } from './parts.js';
 import type { RunStore } from './runs.js';
@@ -17,7 +17,7 @@ export type PlanRunEvent = z.input<typeof event>;
 
 export interface PlanRunAnswer {
   readonly run: string;
-  readonly query: { readonly text: string; readonly requestToken: string };
+  readonly query: Query & { readonly requestToken: string };
   readonly approvalSeconds: number;
 }
 
@@ -57,11 +57,16 @@ export function planRun(options: PlanRunOptions): Handler<unknown, PlanRunAnswer
       dryRun: input.dryRun ?? false,
     });
     scope.log('run planned', { run, ...plan.window, dryRun: plan.dryRun });
-    const text = options.judge.query(plan.window);
+    const query = options.judge.query(plan.window);
     return {
       run,
-      // Athena takes 32 to 128 characters; the same text under the same run is the same query.
-      query: { text, requestToken: createHash('sha256').update(`${run}\n${text}`).digest('hex') },
+      // Athena takes 32 to 128 characters; the same text and values under the same run are the same query.
+      query: {
+        ...query,
+        requestToken: createHash('sha256')
+          .update([run, query.text, ...query.parameters].join('\n'))
+          .digest('hex'),
+      },
       approvalSeconds: options.approvalSeconds,
     };
   };

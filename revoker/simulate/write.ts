@@ -84,7 +84,8 @@ const quote = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 async function toParquet(source: string, target: string): Promise<void> {
   const { DuckDBInstance } = await import('@duckdb/node-api');
-  const instance = await DuckDBInstance.create(':memory:');
+  // Beside the text, not in the folder that somebody works in.
+  const instance = await DuckDBInstance.create(':memory:', { temp_directory: `${source}.spill` });
   const connection = await instance.connect();
   const columns = fieldNames('parquet')
     .map((name) => `${quote(name)}: 'VARCHAR'`)

@@ -66,6 +66,7 @@ export const detect: Machine = checkMachine({
       Resource: 'arn:aws:states:::athena:startQueryExecution.sync',
       Parameters: {
         'QueryString.$': '$.query.text',
+        'ExecutionParameters.$': '$.query.parameters',
         // The same token makes Athena answer with the query it already runs.
         'ClientRequestToken.$': '$.query.requestToken',
         WorkGroup: '${WorkGroup}',

@@ -124,7 +124,11 @@ async function makeEvent(seed: number, folder: string): Promise<readonly Session
 /** The first of the same records as text, in one gzip file. */
 async function asGzip(logs: string, file: string): Promise<void> {
   const { DuckDBInstance } = await import('@duckdb/node-api');
-  const instance = await DuckDBInstance.create(':memory:', { threads: '2', memory_limit: '1GB' });
+  const instance = await DuckDBInstance.create(':memory:', {
+    threads: '2',
+    memory_limit: '1GB',
+    temp_directory: `${logs}.spill`,
+  });
   const connection = await instance.connect();
   try {
     await connection.run(

@@ -49,8 +49,31 @@ describe('the text for Athena', () => {
         stretch,
       ),
     ],
-  ])('is Trino SQL: %s', (_name, text) => {
+  ])('is Trino SQL: %s', (_name, { text }) => {
     expect(new TrinoSQL().validate(text)).toEqual([]);
+  });
+
+  it('is the same for every window of as many partitions, which gives its values in the order of the question marks', () => {
+    const allowed = parseDetectionConfig({ allow: { subjects: ["o'hara", 'x'.repeat(1100)] } });
+    const first = athenaQuery(allowed, table, stretch);
+    const next = athenaQuery(allowed, table, { from: stretch.to, to: stretch.to + 900 });
+    expect(next.text).toBe(first.text);
+    expect(first.text).toContain('where r.seen_at >= ? and r.seen_at < ?');
+    expect(first.text).not.toMatch(/1781461800|2026|hara/);
+    expect(first.parameters).toEqual([
+      ...["'2026'", "'06'", "'14'", "'18'", "'2026'", "'06'", "'14'", "'19'"],
+      '1781461800',
+      '1781462700',
+      "'o''hara'",
+    ]);
+    // A longer value than StartQueryExecution takes is a literal.
+    expect(first.text).toContain(`subject not in (?, '${'x'.repeat(1100)}')`);
+  });
+
+  it('has every question mark in a condition, the only place where Athena takes them', () => {
+    const bare = athenaQuery(config, table, stretch).text.replace(/'(?:[^']|'')*'/g, "''");
+    expect(bare.split('?').length - 1).toBe(athenaQuery(config, table, stretch).parameters.length);
+    expect(bare.match(/[^\s(]+ [<>=]+ \?/g)).toHaveLength(bare.split('?').length - 1);
   });
 
   it('reads no partition but those of the stretch', () => {
@@ -96,8 +119,8 @@ describe('both texts on the same log', () => {
 
   it('come to the same features, row by row', async () => {
     const open = parseDetectionConfig({ hostingAsns: config.hostingAsns });
-    const text = athenaQuery(open, table, stretch, { dialect: trinoForDuckdb, every: true });
-    const ofTrino = (await lake.ask(text)).map((row) => readFeatureRow(row));
+    const query = athenaQuery(open, table, stretch, { dialect: trinoForDuckdb, every: true });
+    const ofTrino = (await lake.ask(query)).map((row) => readFeatureRow(row));
     const database = await readLogs(await findLogs([join(folder, 'logs')]), {
       config: open,
       now: stretch.to,
@@ -121,8 +144,8 @@ describe('both texts on the same log', () => {
   const answers = new Map<boolean, Promise<Record<string, string | null>[]>>();
   /** The rows that Athena would answer, as text by column. */
   function answered(every: boolean): Promise<Record<string, string | null>[]> {
-    const text = athenaQuery(config, table, stretch, { dialect: trinoForDuckdb, every });
-    const answer = answers.get(every) ?? lake.ask(text);
+    const query = athenaQuery(config, table, stretch, { dialect: trinoForDuckdb, every });
+    const answer = answers.get(every) ?? lake.ask(query);
     answers.set(every, answer);
     return answer;
   }
@@ -196,7 +219,7 @@ describe('both texts on the same log', () => {
 
   it('name every feature in the same order', () => {
     const columns = featureNames.map(columnName);
-    const text = athenaQuery(config, table, stretch);
+    const { text } = athenaQuery(config, table, stretch);
     const places = columns.map((column) => text.indexOf(` as ${column}`));
     expect(places.every((place) => place > 0)).toBe(true);
   });

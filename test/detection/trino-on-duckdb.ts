@@ -1,4 +1,5 @@
-import { DuckDBInstance } from '@duckdb/node-api';
+import { DuckDBInstance, type DuckDBPreparedStatement } from '@duckdb/node-api';
+import type { AthenaQuery } from '../../revoker/detection/athena.js';
 import { type Dialect, duckdb, trino } from '../../revoker/detection/dialect.js';
 
 /** Trino's functions under their names, made of DuckDB's, so that the text for Athena runs on DuckDB. */
@@ -33,8 +34,15 @@ export const trinoForDuckdb: Dialect = {
 /** A lake of one hour's logs, which takes the text for Athena. */
 export interface Lake {
   /** Rows as Athena answers them: text by column. */
-  ask(text: string): Promise<Record<string, string | null>[]>;
+  ask(query: AthenaQuery): Promise<Record<string, string | null>[]>;
   close(): void;
+}
+
+/** Gives a parameter its value as Athena reads it: text in single quotes, else a whole number. */
+function bind(statement: DuckDBPreparedStatement, at: number, value: string): void {
+  const text = /^'((?:[^']|'')*)'$/.exec(value)?.[1];
+  if (text !== undefined) statement.bindVarchar(at, text.replaceAll("''", "'"));
+  else statement.bindBigInt(at, BigInt(value));
 }
 
 /** Opens Parquet files of a simulated evening as the table `logs.cloudfront`, under the partition of its hour. */
@@ -46,8 +54,12 @@ export async function openLake(folder: string): Promise<Lake> {
   const parts = "'2026' as year, '06' as month, '14' as day, '18' as hour";
   await connection.run(`create table logs.cloudfront as select *, ${parts} from read_parquet('${folder}/*.parquet')`);
   return {
-    async ask(text) {
-      const answer = await connection.runAndReadAll(text);
+    async ask({ text, parameters }) {
+      const statement = await connection.prepare(text);
+      if (statement.parameterCount !== parameters.length)
+        throw new Error(`${statement.parameterCount} parameters and ${parameters.length} values`);
+      parameters.forEach((value, i) => bind(statement, i + 1, value));
+      const answer = await statement.runAndReadAll();
       return answer
         .getRowObjectsJson()
         .map((row) =>

@@ -56,7 +56,10 @@ const remintSeconds = 3600;
  * watched. Detection itself has its own tests.
  */
 export const plainJudge: Judge = {
-  query: ({ from, to }) => `SELECT scope, id, score FROM flagged WHERE time >= ${from} AND time < ${to}`,
+  query: ({ from, to }) => ({
+    text: 'SELECT scope, id, score FROM flagged WHERE time >= ? AND time < ?',
+    parameters: [String(from), String(to)],
+  }),
   read: (rows) => ({ sessions: rows.length, candidates: rows.filter((row) => Number(row['score']) >= 30) }),
   decide(candidates, { at }) {
     const rows = candidates as unknown as { scope: FlaggedRow['scope']; id: string; score: string }[];
@@ -246,7 +249,15 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
     invoke,
     async query(parameters) {
       const requestToken = String(parameters['ClientRequestToken']);
-      // As Athena: the same request token is the same query.
+      const values = parameters['ExecutionParameters'] as readonly string[];
+      const text = String(parameters['QueryString']);
+      // Question marks in quotes are text.
+      const marks = text.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"/g, '').split('?').length - 1;
+      if (marks !== values.length || values.some((value) => value.length < 1 || value.length > 1024))
+        throw Object.assign(new Error(`${marks} parameters and ${values.length} values`), {
+          name: 'Athena.InvalidRequestException',
+        });
+      // As Athena: the same request token is the same query, with the same parameters.
       const id = queries.get(requestToken) ?? randomUUID();
       queries.set(requestToken, id);
       return { QueryExecution: { QueryExecutionId: id, Status: { State: 'SUCCEEDED' } } };
