@@ -23,49 +23,62 @@ export function stateOf(config: DetectionConfig, now: number, tokenless = 'token
   );
 }
 
+/** What a request counts as, in one number: requests that count alike are grouped, which is cheaper than a condition for each count. */
+const mark = { served: 1, media: 2, cmcd: 4, refused: 8 } as const;
+const marks =
+  `(case when status < 400 then ${mark.served} when status in (401, 403, 410, 451) then ${mark.refused} else 0 end ` +
+  `+ ${mark.media} * media + ${mark.cmcd} * cmcd)::utinyint`;
+const servedMedia = mark.served + mark.media;
+
+/** What is reckoned over the requests of one token, window, address, user agent and mark. */
+const sums = {
+  requests: 'count(*)',
+  first_at: 'min(seen_at)',
+  last_at: 'max(seen_at)',
+  told_ms: 'coalesce(sum(duration), 0)',
+  told: 'count(nullif(duration, 0))',
+  rendition_low: 'min(hash(rendition))',
+  rendition_high: 'max(hash(rendition))',
+} as const;
+
 interface Count {
   readonly name: string;
   readonly type: string;
-  /** Over the requests of one token, window, address and user agent. */
+  /** Over the sums of requests that are marked alike. */
   readonly sql: string;
   /** Over counts of the same session. */
   readonly together: 'sum' | 'min' | 'max';
 }
 
-const media = 'status < 400 and media = 1';
-const served = 'case when status < 400 then 1 else 0 end';
-const count = (name: string, where: string): Count => ({
+const whenMarked = (bits: number, sum: keyof typeof sums, otherwise: string): string =>
+  `case when (marks & ${bits}) = ${bits} then ${sum} else ${otherwise} end`;
+const count = (name: string, bits: number, sum: keyof typeof sums = 'requests'): Count => ({
   name,
   type: 'bigint',
-  sql: `count(*) filter (where ${where})`,
+  sql: bits === 0 ? sum : whenMarked(bits, sum, '0'),
   together: 'sum',
 });
 
 const counts: readonly Count[] = [
-  { name: 'requests', type: 'bigint', sql: 'count(*)', together: 'sum' },
-  count('served', 'status < 400'),
-  count('media', media),
-  count('cmcd', `${media} and cmcd = 1`),
-  count('refused', 'status in (401, 403, 410, 451)'),
-  { name: 'first_at', type: 'bigint', sql: 'min(seen_at)', together: 'min' },
-  { name: 'last_at', type: 'bigint', sql: 'max(seen_at)', together: 'max' },
-  {
-    name: 'media_ms',
-    type: 'bigint',
-    sql: `cast(coalesce(sum(duration) filter (where ${media}), 0) as bigint)`,
-    together: 'sum',
-  },
-  count('told', `${media} and duration > 0`),
+  count('requests', 0),
+  count('served', mark.served),
+  count('media', servedMedia),
+  count('cmcd', servedMedia + mark.cmcd),
+  count('refused', mark.refused),
+  { name: 'first_at', type: 'bigint', sql: 'first_at', together: 'min' },
+  { name: 'last_at', type: 'bigint', sql: 'last_at', together: 'max' },
+  count('media_ms', servedMedia, 'told_ms'),
+  count('told', servedMedia, 'told'),
   {
     name: 'rendition_low',
     type: 'ubigint',
-    sql: `min(hash(rendition)) filter (where ${media})`,
+    sql: whenMarked(servedMedia, 'rendition_low', 'null'),
     together: 'min',
   },
   {
     name: 'rendition_high',
     type: 'ubigint',
-    sql: `max(hash(rendition)) filter (where ${media})`,
+    sql: whenMarked(servedMedia, 'rendition_high', 'null'),
     together: 'max',
   },
 ];
@@ -81,16 +94,18 @@ type CensusKey = (typeof keys)[number][0];
 interface Attribute {
   readonly name: string;
   readonly type: string;
-  /** Over the requests of a group. */
-  readonly sql: (config: DetectionConfig) => string;
+  /** The column of the requests that tells it. */
+  readonly of: string;
+  /** Over that column's value of some request of the group. */
+  readonly sql: (of: string, config: DetectionConfig) => string;
 }
 
 /** What is the same in all requests of a group, or nearly so. */
 const attributes: readonly Attribute[] = [
-  { name: 'family', type: 'ubigint', sql: () => 'any_value(family)' },
-  { name: 'tool', type: 'utinyint', sql: (config) => toolOf(duckdb, 'any_value(product)', config) },
-  { name: 'asn', type: 'bigint', sql: () => asnOf('any_value(asn_text)') },
-  { name: 'country', type: 'varchar', sql: () => 'any_value(country)' },
+  { name: 'family', type: 'ubigint', of: 'family', sql: (of) => of },
+  { name: 'tool', type: 'utinyint', of: 'product', sql: (of, config) => toolOf(duckdb, of, config) },
+  { name: 'asn', type: 'bigint', of: 'asn_text', sql: asnOf },
+  { name: 'country', type: 'varchar', of: 'country', sql: (of) => of },
 ];
 
 /**
@@ -117,17 +132,26 @@ export function censusOf(rows: string, config: DetectionConfig, now: number): st
     'state',
     `${whenUsable('hash(token_text)')} as token`,
     ...keys.map(([name]) => `${whenUsable(expressions[name])} as ${name}`),
+    `${whenUsable(marks)} as marks`,
+  ];
+  const grouped = [
+    ...group,
+    `any_value(${whenUsable('token_text')}) as text`,
+    ...attributes.map(({ of }) => `any_value(${of}) as ${of}`),
+    ...Object.entries(sums).map(([name, sql]) => `${sql} as ${name}`),
   ];
   const columns = [
-    ...group.slice(0, 2),
-    `max_by(${whenUsable('token_text')}, ${served}) as text`,
-    ...group.slice(2),
-    ...attributes.map(({ name, sql }) => `${sql(config)} as ${name}`),
+    'state',
+    'token',
+    'text',
+    ...keys.map(([name]) => name),
+    ...attributes.map(({ of, name, sql }) => `${sql(of, config)} as ${name}`),
     ...counts.map(({ name, sql }) => `${sql} as ${name}`),
   ];
   return (
-    `insert into census select ${columns.join(', ')} from (select *, ${stateOf(config, now)} as state ` +
-    `from (${rows}) lines) stated group by ${[1, 2, ...keys.map((_key, i) => i + 4)].join(', ')}`
+    `insert into census select ${columns.join(', ')} from (select ${grouped.join(', ')} from ` +
+    `(select *, ${stateOf(config, now)} as state from (${rows}) lines) stated ` +
+    `group by ${group.map((_key, i) => i + 1).join(', ')}) summed`
   );
 }
 
@@ -140,10 +164,10 @@ export const distinctTokens = `select token, max_by(text, served) as text from c
  */
 export function createVisits(): string {
   const group = 'h.session, c.window_start, a.address_id, c.agent, c.edge';
-  const sums = counts.map(({ name, type, together }) => `cast(${together}(c.${name}) as ${type}) as ${name}`);
+  const columns = counts.map(({ name, type, together }) => `cast(${together}(c.${name}) as ${type}) as ${name}`);
   return (
     `create table visits as select v.*, a.place_id as place, a.asn, a.country, a.hosting from (` +
-    `select ${group}, any_value(c.family) as family, max(c.tool) as tool_agent, cast(sum(c.media * c.tool) as bigint) as tool, ${sums.join(', ')} ` +
+    `select ${group}, any_value(c.family) as family, max(c.tool) as tool_agent, cast(sum(c.media * c.tool) as bigint) as tool, ${columns.join(', ')} ` +
     `from census c join holders h using (token) join addresses a using (address) group by ${group}) v join addresses a using (address_id)`
   );
 }

@@ -70,7 +70,7 @@ export const duckdb: Dialect = {
   extract: (text, expression, group) => `nullif(regexp_extract(${text}, ${literal(expression)}, ${group}), '')`,
   matches: (text, expression) => `regexp_matches(${text}, ${literal(expression)})`,
   number: (text, expression, group) => `try_cast(regexp_extract(${text}, ${literal(expression)}, ${group}) as bigint)`,
-  epochOf: (date, time) => `cast(floor(epoch(try_cast(${date} || ' ' || ${time} as timestamp))) as bigint)`,
+  epochOf: duckdbEpoch,
   secondSmallest: (value) => `(min(${value}, 2))[2]`,
   hexOfBase64Url: (text) => `hex(${bytesOfBase64Url(text)})`,
   textOfBase64Url: (text) => `try(decode(${bytesOfBase64Url(text)}))`,
@@ -81,6 +81,18 @@ export const duckdb: Dialect = {
   addressHex: duckdbAddressHex,
   fingerprint: (text) => `sha256(${text})`,
 };
+
+/**
+ * A log has few dates and times: functions straight over its columns are reckoned once for each entry of their
+ * dictionaries, where there are any. What these do not read, the cast of both may.
+ */
+function duckdbEpoch(date: string, time: string): string {
+  const day = `epoch(try_strptime(${date}, '%Y-%m-%d'))`;
+  // A time alone is one of the first of January 1900.
+  const second = `(epoch(try_strptime(${time}, '%H:%M:%S')) + 2208988800)`;
+  const both = `floor(epoch(try_cast(${date} || ' ' || ${time} as timestamp)))`;
+  return `coalesce(cast(${day} + ${second} as bigint), cast(${both} as bigint))`;
+}
 
 function bytesOfBase64Url(text: string): string {
   const standard = `replace(replace(${text}, '-', '+'), '_', '/')`;

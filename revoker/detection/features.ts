@@ -363,23 +363,36 @@ export interface FeatureRow extends FeatureValues {
 /** What the session's text is: our handle, a token's id, or a hash of the token. */
 export type SessionKind = 'session' | 'token' | 'hash';
 
-const kinds: Readonly<Record<string, SessionKind>> = { s: 'session', t: 'token', h: 'hash' };
+/**
+ * How the query's session texts begin: bytes of a CAT in hexadecimal digits (`s`, `t`), names in a JWT as they stand there
+ * (`n`, `i`), a hash. A name may look like digits, and is none.
+ */
+const kinds: Readonly<Record<string, { readonly kind: SessionKind; readonly bytes: boolean }>> = {
+  s: { kind: 'session', bytes: true },
+  t: { kind: 'token', bytes: true },
+  n: { kind: 'session', bytes: false },
+  i: { kind: 'token', bytes: false },
+  h: { kind: 'hash', bytes: false },
+};
+
+/**
+ * Most characters of a JWT's `sid`, `jti` or `sub` that is taken for one. Anybody can write a longer one into a token of his
+ * own making, and it would outgrow what ledger and store hold; such a token goes by the next name it has, or its hash.
+ */
+export const longestName = 200;
 
 /** Reads the query's session text (`s:0123…`) into the form that a revocation takes. */
 export function readSession(text: string): { session: string; sessionKind: SessionKind } {
-  const kind = kinds[text.slice(0, 1)] ?? 'hash';
+  const { kind, bytes } = kinds[text.slice(0, 1)] ?? { kind: 'hash', bytes: false };
   const id = text.slice(2);
-  if (kind !== 'hash' && /^(?:[0-9A-F]{2})+$/.test(id) && !(kind === 'session' && id.length !== 32)) {
-    return { session: Buffer.from(id, 'hex').toString('base64url'), sessionKind: kind };
-  }
-  return { session: id, sessionKind: kind };
+  return { session: bytes ? Buffer.from(id, 'hex').toString('base64url') : id, sessionKind: kind };
 }
 
 /** The texts by which the query may know a session that is given as it is printed. */
 export function sessionTexts(session: string): string[] {
   const bytes = Buffer.from(session, 'base64url');
   const hex = bytes.toString('base64url') === session ? bytes.toString('hex').toUpperCase() : undefined;
-  const found = [`s:${session}`, `t:${session}`, `h:${session}`];
+  const found = [`n:${session}`, `i:${session}`, `h:${session}`];
   return hex === undefined ? found : [...found, `s:${hex}`, `t:${hex}`];
 }
 

@@ -3,6 +3,7 @@ import { cmcdInHeaders } from './cmcd.js';
 import type { DetectionConfig, LogPlacement } from './config.js';
 import type { Dialect } from './dialect.js';
 import { literal } from './dialect.js';
+import { longestName } from './features.js';
 import type { LogField } from './fields.js';
 
 /** How a log's fields read as SQL text expressions; a field that the log lacks is absent. */
@@ -68,7 +69,8 @@ export const requestColumns = [
 /**
  * The requests of a log: `requestColumns`, and `token_text`, `readable` (a GET or HEAD), `public_path`; `product` and
  * `asn_text`, of which `tool` and `asn` are made, for whoever makes them once a group. In steps, so that
- * each text is cut once: the path first, then what stands in it. Columns of the relation named in `kept` come along.
+ * each text is cut once: the path first, then what stands in it. Columns of the relation named in `kept` come along;
+ * `segments` is the path as the relation has cut it already.
  */
 export function requestRows(
   dialect: Dialect,
@@ -76,6 +78,7 @@ export function requestRows(
   fields: FieldExpressions,
   config: DetectionConfig,
   kept: readonly string[] = [],
+  segments?: string,
 ): string {
   const text = (field: LogField): string => fields[field] ?? 'cast(null as varchar)';
   const present = (field: LogField): string => `nullif(${text(field)}, '-')`;
@@ -86,7 +89,7 @@ export function requestRows(
   const hasQuery = fields.query !== undefined;
   const first = [
     ...kept,
-    `${dialect.cut(text('path'), '/')} as segments`,
+    `${segments ?? segmentsOf(dialect, fields)} as segments`,
     `${text('path')} as path`,
     `${hasQuery ? `case when ${dialect.contains(text('query'), 'CMCD=')} then ${query} end` : 'cast(null as varchar)'} as q`,
     `${hasQuery ? dialect.contains(text('query'), 'CMCD=') : 'false'} as in_query`,
@@ -95,9 +98,9 @@ export function requestRows(
     `${text('headers')} as headers_text`,
     `${coalesce(
       [
+        fields.date && fields.time && dialect.epochOf(fields.date, fields.time),
         fields.timestamp && `cast(floor(try_cast(${fields.timestamp} as double)) as bigint)`,
         fields['timestamp-ms'] && dialect.quotient(`try_cast(${fields['timestamp-ms']} as bigint)`, 1000),
-        fields.date && fields.time && dialect.epochOf(fields.date, fields.time),
       ],
       'bigint',
     )} as seen_at`,
@@ -201,11 +204,16 @@ export function toolOf(dialect: Dialect, product: string, config: DetectionConfi
   return `case when ${dialect.matches(product, `(?i)^(?:${names})$`)} then 1 else 0 end`;
 }
 
-/** A request's token, as an expression over the fields of a log; NULL where it has none. */
-export function tokenOf(dialect: Dialect, fields: FieldExpressions, config: DetectionConfig): string {
+/** A request's path, cut at its slashes. */
+export function segmentsOf(dialect: Dialect, fields: FieldExpressions): string {
+  return dialect.cut(fields.path ?? 'cast(null as varchar)', '/');
+}
+
+/** A request's token, as an expression over the fields of a log and its path's `segments`; NULL where it has none. */
+export function tokenOf(dialect: Dialect, fields: FieldExpressions, config: DetectionConfig, segments: string): string {
   const text = (field: LogField): string => fields[field] ?? 'cast(null as varchar)';
   return tokenExpression(dialect, fields, config, {
-    segment: (n) => dialect.at(dialect.cut(text('path'), '/'), n),
+    segment: (n) => dialect.at(segments, n),
     path: text('path'),
     query: text('query'),
     cookie: text('cookie'),
@@ -317,8 +325,8 @@ function stringLength(dialect: Dialect, hex: string, at: string, base: number): 
  * What tokens say of themselves: `session_text` and `subject`, from a relation with a column `text`, whose other columns
  * (`keep`) stay.
  *
- * `session_text` is `s:` and our session handle (hexadecimal of 16 bytes, or a JWT's `sid`), else `t:` and the token's id
- * (`cti` in hexadecimal, or `jti`), else `h:` and a SHA-256 of the token. A CAT's handle is read from the token's end:
+ * `session_text` is `s:` and our session handle (hexadecimal of 16 bytes), else `t:` and the `cti` in hexadecimal; of a JWT
+ * `n:` and its `sid`, else `i:` and its `jti`; else `h:` and a SHA-256 of the token. Longer names than `longestName` are none. A CAT's handle is read from the token's end:
  * behind the session claim (-65537, `3A00010000` and a 16-byte string) stand at most the session's end (-65538) and the
  * signature, since deterministic encoding sorts those two labels last; no text inside another claim is taken for it.
  * The subject (label 2) is found by walking the structure: tags, protected and unprotected header, payload, issuer.
@@ -372,12 +380,13 @@ export function tokenFacts(dialect: Dialect, relation: string, keep: readonly st
   from = stage(from, {
     cat_id: `case when cat_handle is null then ${dialect.extract('hex', '0[456]1A[0-9A-F]{8}07(4[4-9A-F][0-9A-F]+|50[0-9A-F]{32})', 1)} end`,
   });
-  const member = (name: string): string => `nullif(${dialect.jsonMember('json', name)}, '')`;
+  const short = (sql: string): string => `case when length(${sql}) between 1 and ${longestName} then ${sql} end`;
+  const member = (name: string): string => short(dialect.jsonMember('json', name));
   const tokenId =
     `case when starts_with(cat_id, '50') then substr(cat_id, 3, 32) ` +
     `else substr(cat_id, 3, 2 * (strpos('0123456789ABCDEF', substr(cat_id, 2, 1)) - 1)) end`;
   const session =
-    `coalesce('s:' || cat_handle, 't:' || nullif(${tokenId}, ''), 's:' || ${member('sid')}, 't:' || ${member('jti')}, ` +
+    `coalesce('s:' || cat_handle, 't:' || nullif(${tokenId}, ''), 'n:' || ${member('sid')}, 'i:' || ${member('jti')}, ` +
     `'h:' || ${dialect.fingerprint('text')})`;
-  return `select ${[...keep, `${session} as session_text`, `coalesce(cat_subject, ${member('sub')}) as subject`].join(', ')} from ${from}`;
+  return `select ${[...keep, `${session} as session_text`, `coalesce(${short('cat_subject')}, ${member('sub')}) as subject`].join(', ')} from ${from}`;
 }

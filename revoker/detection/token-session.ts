@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readSession, type SessionKind } from './features.js';
+import { longestName, readSession, type SessionKind } from './features.js';
 
 /** Whose a token is, read without checking its signature: the same reading as `tokenFacts` gives in SQL. */
 export interface TokenSession {
@@ -32,10 +32,10 @@ function sessionOfJwt(token: string): TokenSession {
   }
   const text = (name: string): string | undefined => {
     const value = claims[name];
-    return typeof value === 'string' && value !== '' ? value : undefined;
+    return typeof value === 'string' && value !== '' && [...value].length <= longestName ? value : undefined;
   };
   const [sid, jti] = [text('sid'), text('jti')];
-  const found = sid !== undefined ? `s:${sid}` : jti !== undefined ? `t:${jti}` : byHash(token);
+  const found = sid !== undefined ? `n:${sid}` : jti !== undefined ? `i:${jti}` : byHash(token);
   return { ...readSession(found), subject: text('sub') };
 }
 

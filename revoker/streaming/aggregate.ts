@@ -145,12 +145,29 @@ export function rowOf(
   };
 }
 
-/** Judges a set by the same verdict as the logs at rest. */
+/**
+ * Judges a set by the same verdict as the logs at rest. A set that is full (`most` members) holds no further evidence, so
+ * that somebody could fill it to hide the rest; but no player asks for so much, and so it is a finding by itself, for which
+ * the session's tokens are minted anew.
+ */
 export function judgeEntries(
   about: { readonly session: string; readonly sessionKind: SessionKind; readonly windowStart: number },
-  entries: Iterable<string>,
+  entries: readonly string[],
   config: DetectionConfig,
+  most = Infinity,
 ): Verdict {
   const usual = { cmcdShare: 0, segmentSeconds: undefined };
-  return judge([rowOf(about, entries, config)], [], config, usual)[0] as Verdict;
+  const verdict = judge([rowOf(about, entries, config)], [], config, usual)[0] as Verdict;
+  if (entries.length < most || verdict.score >= Math.max(config.threshold, config.actions.remint)) return verdict;
+  const points = Math.max(config.threshold, config.actions.remint);
+  const reason = `rule: ${entries.length} media requests in ${config.windowSeconds} s, ${most} are the limit`;
+  return {
+    ...verdict,
+    score: points,
+    confidence: 1,
+    flagged: true,
+    decidedAt: about.windowStart + config.windowSeconds,
+    contributions: [{ signal: 'hardRule', value: entries.length, points, reason }, ...verdict.contributions],
+    reasons: [reason, ...verdict.reasons],
+  };
 }

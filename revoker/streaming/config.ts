@@ -15,8 +15,8 @@ export const streamingConfigSchema = z.object({
     })
     .prefault({}),
   /**
-   * Requests remembered of a session in a stretch, from which on no more are taken; what is beyond adds nothing to a verdict
-   * that they do not carry. A set ends at twice as many at most, which an item of DynamoDB must hold.
+   * Requests remembered of a session in a stretch, from which on no more are taken: so many are a finding by themselves. A set
+   * ends at twice as many at most, which an item of DynamoDB must hold.
    */
   mostEntries: z.number().int().min(100).max(2500).default(2000),
   /** How long aggregates are kept after their stretch, in seconds. */

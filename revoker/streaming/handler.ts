@@ -49,6 +49,11 @@ export interface StreamHandlerOptions {
   readonly config: DetectionConfig;
   readonly streaming: StreamingConfig;
   readonly store: AggregateStore;
+  /**
+   * How far up the ladder a verdict leads: 0 where it waits. One that leads further than what was told of the session is
+   * told as well, so a verdict that waited is told again when it has become certain.
+   */
+  readonly rung: (verdict: Verdict, decidedAt: number) => number;
   /** Acts on a verdict. May be called again after a crash, with the same verdict to the letter; the ledger takes that once. */
   readonly convict: (verdict: StreamVerdict) => Promise<void>;
   readonly setAside: (records: readonly SetAside[]) => Promise<void>;
@@ -59,7 +64,7 @@ export interface StreamHandlerOptions {
 
 /** Lambda takes a state of 1 MB; well before that, what is pending is written. */
 const largestState = 600_000;
-const writesAtOnce = 32;
+const actsAtOnce = 32;
 
 /**
  * Makes the Lambda handler of the streaming path. Configure its event source with a tumbling window of 15 seconds,
@@ -108,41 +113,61 @@ export function streamHandler(options: StreamHandlerOptions): (event: KinesisWin
     return { state: {}, batchItemFailures: [] };
   };
 
+  /** Writes every session's members before any verdict is told: what fails for one keeps no other back. */
   async function flush(pending: readonly (readonly [string, ReadonlySet<string>])[]): Promise<void> {
-    let verdicts = 0;
-    for (let at = 0; at < pending.length; at += writesAtOnce) {
-      const told = await Promise.all(
-        pending.slice(at, at + writesAtOnce).map(([key, entries]) => settle(key, [...entries])),
-      );
-      verdicts += told.filter(Boolean).length;
-    }
+    const written = await each(pending, ([key, entries]) => settle(key, [...entries]));
+    // Two stretches of one session may both bring up the verdict that stands.
+    const verdicts = new Map(
+      written.done.flatMap((verdict) =>
+        verdict === undefined ? [] : [[`${verdict.session} ${verdict.decidedAt} ${verdict.rung}`, verdict] as const],
+      ),
+    );
+    const told = await each([...verdicts.values()], async (verdict) => {
+      await options.convict(verdict);
+      await store.finish(verdict, verdict);
+    });
     options.count?.('sessions', pending.length);
-    options.count?.('verdicts', verdicts);
+    options.count?.('verdicts', told.done.length);
+    const failed = [...written.failed, ...told.failed];
+    if (failed.length > 0) throw failed[0];
   }
 
-  /** Writes one session's members, judges the whole set, and tells a verdict that was not told before. */
-  async function settle(text: string, entries: readonly string[]): Promise<boolean> {
+  /** Writes one session's members, judges the whole set, and gives a verdict that is to be told. */
+  async function settle(text: string, entries: readonly string[]): Promise<StreamVerdict | undefined> {
     const [session, sessionKind, windowStart] = JSON.parse(text) as [string, SessionKind, number];
     const key = { session, sessionKind, windowStart };
     const until = windowStart + streaming.windowSeconds + streaming.keepSeconds;
     const whole = await store.add(key, entries, until, streaming.mostEntries);
-    const verdict = judgeEntries(key, whole, config);
-    if (verdict.score < config.threshold) return false;
-    const told = await store.begin<StreamVerdict>(
+    const verdict = judgeEntries(key, whole, config, streaming.mostEntries);
+    if (verdict.score < config.threshold) return undefined;
+    const decidedAt = Math.floor(now());
+    return store.begin<StreamVerdict>(
       key,
       {
         ...key,
         score: verdict.score,
-        rung: verdict.score < config.actions.revokeSession ? 1 : 2,
+        rung: options.rung(verdict, decidedAt),
         lastAt: verdict.lastSeen,
-        decidedAt: Math.floor(now()),
+        decidedAt,
         verdict,
       },
       until,
     );
-    if (told === undefined) return false;
-    await options.convict(told);
-    await store.finish(key, told);
-    return true;
   }
+}
+
+/** Does a thing for each of a list, some at a time, to the end of the list whatever fails. */
+async function each<Item, Result>(
+  items: readonly Item[],
+  act: (item: Item) => Promise<Result>,
+): Promise<{ readonly done: Result[]; readonly failed: unknown[] }> {
+  const done: Result[] = [];
+  const failed: unknown[] = [];
+  for (let at = 0; at < items.length; at += actsAtOnce) {
+    for (const outcome of await Promise.allSettled(items.slice(at, at + actsAtOnce).map(act))) {
+      if (outcome.status === 'fulfilled') done.push(outcome.value);
+      else failed.push(outcome.reason);
+    }
+  }
+  return { done, failed };
 }

@@ -95,8 +95,7 @@ export function recordReader(
     const type =
       value('cmcd-type') ?? /(?:%2C|CMCD%3D|CMCD=)ot%3D([a-z]+)/.exec(query)?.[1] ?? headerType.exec(headers)?.[1];
     if (type !== undefined && /^(?:i|m|c|tt|k)$/.test(type)) return undefined;
-    const player =
-      value('cmcd-session') ?? /sid%3D%22([^%]{1,64})%22/.exec(query)?.[1] ?? headerPlayer.exec(headers)?.[1];
+    const player = value('cmcd-session') ?? /sid%3D%22(.+?)%22/.exec(query)?.[1] ?? headerPlayer.exec(headers)?.[1];
     const asnText = value('asn');
     const asn = asnText === undefined || !/^\d+$/.test(asnText) ? undefined : Number(asnText);
     const country = value('country');

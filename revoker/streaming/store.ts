@@ -25,7 +25,7 @@ export interface ToldVerdict {
 export interface AggregateStore {
   /**
    * Adds members to a set and gives the whole set. Adding what is there changes nothing. A set that has `most` members or
-   * more takes no further ones: they would add nothing to a verdict, and an item has an end.
+   * more takes no further ones: an item has an end.
    */
   add(key: AggregateKey, entries: readonly string[], until: number, most: number): Promise<readonly string[]>;
   /**

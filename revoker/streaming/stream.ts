@@ -1,5 +1,6 @@
 import { type ActionPlan, decide, type PlannedAction } from '../detection/actions.js';
 import type { DetectionConfig } from '../detection/config.js';
+import type { Verdict } from '../detection/verdict.js';
 import type { Handler, Scope } from '../lambdas/observe.js';
 import type { RevocationRequest } from '../ledger/entry.js';
 import type { StreamingConfig } from './config.js';
@@ -40,10 +41,14 @@ export interface StreamOptions {
 export function stream(options: StreamOptions): Handler<KinesisWindowEvent, WindowAnswer> {
   const { config, store, act } = options;
   const ceiling = options.ceiling ?? config.ceilings.revokeSession;
+  const now = options.now ?? (() => Date.now() / 1000);
+
+  const planOf = (verdict: Verdict, decidedAt: number): ActionPlan =>
+    decide([verdict], config, { now: decidedAt, sessions: Number.MAX_SAFE_INTEGER });
 
   async function convict(verdict: StreamVerdict, scope: Scope): Promise<void> {
     const { session, score, decidedAt } = verdict;
-    const plan = decide([verdict.verdict], config, { now: decidedAt, sessions: Number.MAX_SAFE_INTEGER });
+    const plan = planOf(verdict.verdict, decidedAt);
     const waits = await whyNot(verdict, plan);
     scope.log('session convicted', { session, score, reasons: verdict.verdict.reasons, waits });
     if (waits === undefined) {
@@ -61,6 +66,8 @@ export function stream(options: StreamOptions): Handler<KinesisWindowEvent, Wind
     if (allowed.length > 0) return 'on the allow list';
     if (ready.length === 0) return held[0]?.why ?? 'watched: the ladder asks for nothing more';
     if (act === undefined) return 'nothing is changed here';
+    // A telling that was cut short long ago: what it asks for is over, and the ledger would refuse it each time.
+    if (ready.some(({ request }) => request.until !== undefined && request.until <= now())) return 'its time is over';
     const period = String(Math.floor(decidedAt / hour));
     if (await store.claimAct(period, session, ceiling, decidedAt + 2 * hour)) return undefined;
     return `over the ceiling of ${ceiling} sessions in an hour`;
@@ -73,6 +80,8 @@ export function stream(options: StreamOptions): Handler<KinesisWindowEvent, Wind
       store,
       count: (metric, value) => scope.count(metric, value),
       setAside: (records) => Promise.resolve(scope.log('records set aside', { records })),
+      rung: (verdict, decidedAt) =>
+        planOf(verdict, decidedAt).ready.length === 0 ? 0 : verdict.score < config.actions.revokeSession ? 1 : 2,
       convict: (verdict) => convict(verdict, scope),
       ...(options.now === undefined ? {} : { now: options.now }),
     })(event);

@@ -80,6 +80,19 @@ describe('whose a token is', () => {
       'dave',
     ],
     ['a JWT with a token id alone', jwt({ jti: 'id-7' }), { session: 'id-7', sessionKind: 'token' }, null],
+    ['a JWT whose id looks like bytes', jwt({ jti: '20260614' }), { session: '20260614', sessionKind: 'token' }, null],
+    [
+      'a JWT whose session looks like bytes',
+      jwt({ sid: 'AB'.repeat(16) }),
+      { session: 'AB'.repeat(16), sessionKind: 'session' },
+      null,
+    ],
+    [
+      'a JWT with a session and an account too long for a name',
+      jwt({ sid: 's'.repeat(201), jti: 'é'.repeat(200), sub: 'a'.repeat(201) }),
+      { session: 'é'.repeat(200), sessionKind: 'token' },
+      null,
+    ],
   ];
 
   it.each(cases)('%s', async (_name, token, expected, subject) => {

@@ -221,9 +221,9 @@ describe("the stream's Lambda", () => {
 
   it('writes before its state outgrows what Lambda carries', async () => {
     const invoke = await lambda();
-    const made = Array.from({ length: 2000 }, (_, i) =>
+    const made = Array.from({ length: 2800 }, (_, i) =>
       segment(0, start, `10.${i >> 8}.${i & 255}.9`, 1000, {
-        'cs-uri-stem': `/live/e30.${Buffer.from(JSON.stringify({ sid: `${i}`.padEnd(340, '-') })).toString('base64url')}.${'S'.repeat(43)}/ch1/v5/seg_1.m4s`,
+        'cs-uri-stem': `/live/e30.${Buffer.from(JSON.stringify({ sid: `${i}`.padEnd(190, '-') })).toString('base64url')}.${'S'.repeat(43)}/ch1/v5/seg_1.m4s`,
       }),
     );
     const { state } = await invoke({ Records: recordsOf(made), state: {}, shardId: 'shard-0' });
@@ -306,6 +306,59 @@ describe("the stream's Lambda", () => {
     expect(await entries()).toEqual([]);
     expect(metric('waiting')).toBe(1);
     expect(lines.find(({ waits }) => String(waits).includes('confidence'))).toBeDefined();
+  });
+
+  it('acts on a session that waited for more evidence as soon as there is enough of it', async () => {
+    const invoke = await lambda({ DETECTION_CONFIG: JSON.stringify({ approvalBelow: 0.8 }) });
+    const shared = (from: number, until: number) =>
+      Array.from({ length: 3 * (until - from) }, (_, i) => {
+        const second = from + Math.floor(i / 3);
+        return segment(1, start + second, `203.0.${i % 3}.9`, 1000 + second);
+      });
+    const judge = async (from: number, until: number): Promise<void> => {
+      setClock(start + until);
+      await invoke({ Records: recordsOf(shared(from, until)), isFinalInvokeForWindow: true, shardId: 'shard-0' });
+    };
+    await judge(0, 12);
+    expect(await entries()).toEqual([]);
+    await judge(12, 18);
+    await judge(18, 30);
+    expect(await entries()).toMatchObject([{ id: session(1), version: 1 }]);
+    const told = lines.filter(({ message }) => message === 'session convicted').map(({ waits }) => waits);
+    expect(told).toEqual([expect.stringContaining('confidence'), undefined]);
+  });
+
+  it('hears of a session that fills its set with requests to hide the rest', async () => {
+    const invoke = await lambda();
+    setClock(start + 15);
+    const flood = Array.from({ length: 2000 }, (_, i) =>
+      segment(1, start + (i % 10), '203.0.1.9', 1000, { 'cs-method': 'HEAD', 'cmcd-session-id': `p${i}` }),
+    );
+    await invoke({ Records: recordsOf(flood), isFinalInvokeForWindow: true, shardId: 'shard-0' });
+    setClock(start + 30);
+    await invoke({ Records: recordsOf(restreamed(24)), isFinalInvokeForWindow: true, shardId: 'shard-0' });
+    expect(await entries()).toMatchObject([{ id: session(1), remint: true, cutoff: start + 15 }]);
+    expect((await entries())[0]?.reason).toContain('2000 media requests in 120 s, 2000 are the limit');
+  });
+
+  it('leaves a verdict alone whose telling was cut short so long ago that its time is over', async () => {
+    const told: unknown[] = [];
+    let clock = start + 45;
+    const act = vi.fn(() => Promise.reject(new Error('the ledger is away')));
+    const handle = stream({
+      config: parseDetectionConfig(),
+      streaming: streamingConfigSchema.parse({}),
+      store: dynamoAggregates(database.client, table),
+      act,
+      told: (conviction) => told.push(conviction.waits),
+      now: () => clock,
+    });
+    const batch = { Records: recordsOf(restreamed(40)), isFinalInvokeForWindow: true, shardId: 'shard-0' };
+    await expect(handle(batch, silent)).rejects.toThrow('the ledger is away');
+    clock += parseDetectionConfig().actions.revokeSessionSeconds + 60;
+    await handle(batch, silent);
+    expect(told).toEqual(['its time is over']);
+    expect(act).toHaveBeenCalledTimes(1);
   });
 
   it('writes no token and no address, neither into a log nor into the table', async () => {

@@ -24,11 +24,13 @@ describe('the streaming path', () => {
   const verdicts: StreamVerdict[] = [];
   const aside: SetAside[] = [];
 
+  const rung = ({ score }: { score: number }): number => (score < config.actions.revokeSession ? 1 : 2);
   const handler = () =>
     streamHandler({
       config,
       streaming,
       store: dynamoAggregates(client, table),
+      rung,
       convict: (verdict) => Promise.resolve(void verdicts.push(verdict)),
       setAside: (records) => Promise.resolve(void aside.push(...records)),
       now: () => clock,
@@ -84,6 +86,7 @@ describe('the streaming path', () => {
       config,
       streaming,
       store: dynamoAggregates(client, table),
+      rung,
       convict: (verdict) => {
         if (crashes-- > 0) return Promise.reject(new Error('the ledger is away'));
         verdicts.push(verdict);
@@ -99,6 +102,30 @@ describe('the streaming path', () => {
     await crashing(batch);
     await crashing(batch);
     expect(verdicts.map((verdict) => verdict.session)).toEqual([session(1)]);
+  });
+
+  it('keeps no session back for another whose telling fails', async () => {
+    const failing = streamHandler({
+      config,
+      streaming,
+      store: dynamoAggregates(client, table),
+      rung,
+      convict: (verdict) =>
+        verdict.session === session(1)
+          ? Promise.reject(new Error('the ledger is away'))
+          : Promise.resolve(void verdicts.push(verdict)),
+      setAside: () => Promise.resolve(),
+      now: () => clock,
+    });
+    const others = Array.from({ length: 60 }, (_, i) => 20 + i);
+    const made = [1, ...others].flatMap((fill) =>
+      Array.from({ length: 32 }, (_, i) => segment(fill, start + i, `203.0.${i % 4}.9`, 1000 + (i >> 2))),
+    );
+    const Records = made.map(({ data, sequenceNumber }) => ({ kinesis: { data, sequenceNumber } }));
+    clock = start + 45;
+    await expect(failing({ Records, isFinalInvokeForWindow: true })).rejects.toThrow('the ledger is away');
+    expect(new Set(verdicts.map((verdict) => verdict.session))).toEqual(new Set(others.map(session)));
+    expect((await stored()) as unknown[]).toHaveLength(61);
   });
 
   it('sets poison records aside by their place in the stream, with nothing of their content', async () => {
