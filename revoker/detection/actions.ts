@@ -62,6 +62,7 @@ export function decide(verdicts: readonly Verdict[], config: DetectionConfig, fa
   const watched: Verdict[] = [];
   const allowed: string[] = [];
   const reported = new Map<string, Set<string>>();
+  const accounts = new Set<string>();
   const blocked = new Set<string>();
 
   for (const verdict of verdicts) {
@@ -97,8 +98,8 @@ export function decide(verdicts: readonly Verdict[], config: DetectionConfig, fa
     const shared = verdict.subject;
     if (shared !== undefined && verdict.contributions[0]?.signal === 'accountPlaces') {
       // The account is what was passed on: its players come back through the CMS, which knows who may.
-      if (!reported.has(shared)) {
-        reported.set(shared, new Set());
+      if (!accounts.has(shared)) {
+        accounts.add(shared);
         add('revokeSubject', {
           scope: 'subject',
           id: shared,
@@ -108,7 +109,8 @@ export function decide(verdicts: readonly Verdict[], config: DetectionConfig, fa
           ...common,
         });
       }
-      continue;
+      const own = verdict.score - (verdict.contributions[0]?.points ?? 0);
+      if (own < actions.remint) continue;
     }
     if (verdict.sessionKind === 'hash') {
       watched.push(verdict);
@@ -134,9 +136,7 @@ export function decide(verdicts: readonly Verdict[], config: DetectionConfig, fa
       for (const place of blockable(places, config)) {
         if (blocked.has(place.address) || within(place.address)) continue;
         blocked.add(place.address);
-        const network = place.address.includes(':')
-          ? placeName(place.place.startsWith('AS') ? fallbackPlace(place.address) : place.place)
-          : `${place.address}/32`;
+        const network = place.address.includes(':') ? placeName(place.place) : `${place.address}/32`;
         add('blockAddress', { scope: 'network', id: network, until: facts.now + actions.blockSeconds, ...common });
       }
     }
@@ -144,7 +144,7 @@ export function decide(verdicts: readonly Verdict[], config: DetectionConfig, fa
 
   if (actions.revokeSubjectFrom > 0) {
     for (const [subject, sessions] of reported) {
-      if (sessions.size < actions.revokeSubjectFrom) continue;
+      if (sessions.size < actions.revokeSubjectFrom || accounts.has(subject)) continue;
       const worst = planned.find((entry) => sessions.has(entry.session)) as PlannedAction;
       planned.push({
         ...worst,
@@ -160,18 +160,20 @@ export function decide(verdicts: readonly Verdict[], config: DetectionConfig, fa
       });
     }
   }
-  return { ...ceilings(planned, config, facts), watched, allowed };
+  const contested = new Set(verdicts.filter((verdict) => verdict.contested).map(({ session }) => session));
+  return { ...ceilings(planned, config, facts, contested), watched, allowed };
 }
 
-function fallbackPlace(address: string): string {
-  return (addressToHex(address) ?? '').slice(0, 14);
-}
-
-/** The addresses that may be blocked: hosting networks, or the one address that took nearly all of the session's media. */
+/**
+ * The addresses that may be blocked: hosting networks, or the one address that took nearly all of the session's media. Not
+ * relays', nor any through which sessions are served that nothing is said against: those are other people.
+ */
 function blockable(places: readonly SessionPlace[], config: DetectionConfig): SessionPlace[] {
   const media = places.reduce((sum, place) => sum + place.media, 0);
+  const enough = Math.min(config.evidence.media, 0.95 * media);
   return places
-    .filter((place) => place.media > 0 && (place.hosting || place.media >= 0.95 * media))
+    .filter((place) => place.media > 0 && !place.place.startsWith('AS') && (place.others ?? 0) === 0)
+    .filter((place) => (place.hosting && place.media >= enough) || place.media >= 0.95 * media)
     .slice(0, config.actions.addressesPerSession);
 }
 
@@ -194,6 +196,7 @@ function ceilings(
   planned: readonly PlannedAction[],
   config: DetectionConfig,
   facts: DecisionFacts,
+  contested: ReadonlySet<string>,
 ): { ready: PlannedAction[]; held: HeldAction[] } {
   const counts = new Map<Action, number>();
   for (const { action } of planned) counts.set(action, (counts.get(action) ?? 0) + 1);
@@ -214,6 +217,8 @@ function ceilings(
         ...entry,
         why: `${count} actions of the kind ${entry.action} in one run, the ceiling is ${ceiling}`,
       });
+    else if (contested.has(entry.session))
+      held.push({ ...entry, why: 'its requests carried tokens of other sessions, too: they may be somebody else’s' });
     else if (entry.confidence < config.approvalBelow)
       held.push({ ...entry, why: `confidence ${entry.confidence} is below ${config.approvalBelow}` });
     else ready.push(entry);

@@ -5,7 +5,7 @@ import { fieldNames } from './fields.js';
 import { placeExpression } from './addresses.js';
 import { columnName, featureNames } from './features.js';
 import { expected, featuresOf, gathered, notable, piecesAtOnce, placedColumns, settled } from './query.js';
-import { type FieldExpressions, requestColumns, requestRows, tokenFacts } from './requests.js';
+import { type FieldExpressions, requestColumns, requestRows, served as servedRequest, tokenFacts } from './requests.js';
 
 /** A table of access logs in the lake. */
 export interface LogTable {
@@ -172,14 +172,22 @@ function athenaRequests(
     columnsOf({ ...standardTable, ...table }),
     config,
   );
-  const lines = `select ${requestColumns.join(', ')}, token_text as text from (${rows}) lines where token_text is not null and readable and not public_path`;
+  const lines = `select ${requestColumns.join(', ')}, rival_text, token_text as text from (${rows}) lines where token_text is not null and readable and not public_path`;
+  const owned = tokenFacts(dialect, `(${lines}) tokened`, [...requestColumns, 'rival_text']);
+  const kept = [...requestColumns, 'rival_text', 'own_session', 'own_subject'];
+  const both = tokenFacts(
+    dialect,
+    `(select ${requestColumns.join(', ')}, rival_text, rival_text as text, session_text as own_session, subject as own_subject from (${owned}) owned) rivals`,
+    kept,
+  );
   const hosting =
     config.hostingAsns.length > 0 ? `case when r.asn in (${config.hostingAsns.join(', ')}) then 1 else 0 end` : '0';
   return (
-    `select r.session_text as session, r.subject, ${dialect.quotient('r.seen_at', config.windowSeconds)} * ${config.windowSeconds} as window_start,\n` +
+    `select r.own_session as session, r.own_subject as subject, ${dialect.quotient('r.seen_at', config.windowSeconds)} * ${config.windowSeconds} as window_start,\n` +
     `  ${placeExpression(`(${dialect.addressHex('r.address')})`, 'r.asn', config)} as place, r.address, r.asn, r.country, ${hosting} as hosting,\n` +
-    `  r.agent, r.family, r.edge, r.bytes, r.tool, r.cmcd, ${placedColumns(dialect, config)}\n` +
-    `from (${tokenFacts(dialect, `(${lines}) tokened`, requestColumns)}) r\n` +
+    `  r.agent, r.family, r.edge, r.bytes, r.tool, r.cmcd, ${placedColumns(dialect, config)},\n` +
+    `  case when r.rival_text is not null and r.session_text <> r.own_session then 1 else 0 end as contested\n` +
+    `from (${both}) r\n` +
     `where r.seen_at >= ${value(String(stretch.from))} and r.seen_at < ${value(String(stretch.to))} and r.status is not null and r.address is not null`
   );
 }
@@ -280,7 +288,7 @@ export function athenaQuery(
   ];
   const text = [
     `with requests as (\n${athenaRequests(config, table, checked(stretch), dialect, value)}\n),`,
-    `pieces as (\n${piecesAtOnce('requests', ['max(subject) as subject'])}\n),`,
+    `pieces as (\n${piecesAtOnce('requests', [`max(case when ${servedRequest} and contested = 0 then subject end) as subject`])}\n),`,
     `gathered as (\n${gathered(dialect, 'pieces', undefined, ['max(subject) as subject'])}\n),`,
     `expected as (\n${expected('gathered')}\n),`,
     `features as (\n${featuresOf(dialect, config, 'expected', beside)}\n),`,
@@ -290,7 +298,7 @@ export function athenaQuery(
     `audience as (`,
     `select *, sum(case when first_row = 1 then 1 else 0 end) over () as audience_sessions,`,
     `  sum(cmcd_media) over () as audience_cmcd, sum(media) over () as audience_media,`,
-    `  cast(sum(told_ms) over () as double) / nullif(1000 * sum(told_positions) over (), 0) as audience_segment`,
+    `  avg(cast(told_ms as double) / nullif(told_positions, 0)) over () / 1000 as audience_segment`,
     `from (select *, row_number() over (partition by session order by window_start) as first_row from accounts) numbered`,
     `)`,
     `select ${columns.join(', ')} from audience${options.every ? '' : ` where ${notable(config, `coalesce(audience_segment, ${config.segmentSeconds}e0)`)}\n  or ${crowded}`}`,

@@ -1,6 +1,6 @@
 import type { DetectionConfig } from './config.js';
 import { duckdb } from './dialect.js';
-import { asnOf, toolOf } from './requests.js';
+import { asnOf, served, toolOf } from './requests.js';
 
 /*
  * DuckDB's first pass over the logs. It counts what every session did: who asked, from where, how much; no segment is told
@@ -24,10 +24,10 @@ export function stateOf(config: DetectionConfig, now: number, tokenless = 'token
 }
 
 /** What a request counts as, in one number: requests that count alike are grouped, which is cheaper than a condition for each count. */
-const mark = { served: 1, media: 2, cmcd: 4, refused: 8 } as const;
+const mark = { served: 1, media: 2, cmcd: 4, refused: 8, alone: 16 } as const;
 const marks =
-  `(case when status < 400 then ${mark.served} when status in (401, 403, 410, 451) then ${mark.refused} else 0 end ` +
-  `+ ${mark.media} * media + ${mark.cmcd} * cmcd)::utinyint`;
+  `(case when ${served} then ${mark.served} when status in (401, 403, 410, 451) then ${mark.refused} else 0 end ` +
+  `+ ${mark.media} * media + ${mark.cmcd} * cmcd + case when rival_text is null then ${mark.alone} else 0 end)::utinyint`;
 const servedMedia = mark.served + mark.media;
 
 /** What is reckoned over the requests of one token, window, address, user agent and mark. */
@@ -62,6 +62,7 @@ const count = (name: string, bits: number, sum: keyof typeof sums = 'requests'):
 const counts: readonly Count[] = [
   count('requests', 0),
   count('served', mark.served),
+  count('alone', mark.served + mark.alone),
   count('media', servedMedia),
   count('cmcd', servedMedia + mark.cmcd),
   count('refused', mark.refused),
@@ -110,8 +111,8 @@ const attributes: readonly Attribute[] = [
 
 /**
  * The table of the first pass. A token is known by its hash, since comparing whole texts takes a tenth of the pass. Its text
- * is that of a request which was served, where one was: nobody can have a token served that was made up to share the hash
- * of another. The table holds tokens, so it is dropped as soon as they are decoded.
+ * is that of a request which was served with no other token, where one was: nobody can have a token served alone that was
+ * made up to share the hash of another. The table holds tokens, so it is dropped as soon as they are decoded.
  */
 export const createCensus = `create table census (state utinyint, token ubigint, text varchar, ${[...keys, ...[...attributes, ...counts].map(({ name, type }) => [name, type])].map(([name, type]) => `${name} ${type}`).join(', ')})`;
 
@@ -155,8 +156,10 @@ export function censusOf(rows: string, config: DetectionConfig, now: number): st
   );
 }
 
-/** The tokens of the census: the text of each hash. */
-export const distinctTokens = `select token, max_by(text, served) as text from census where state = ${usable} group by token`;
+/** The tokens of the census: the text of each hash, and how many requests were served with it `alone`. */
+export const distinctTokens =
+  'select token, max_by(text, case when alone > 0 then 2 when served > 0 then 1 else 0 end) as text, cast(sum(alone) as bigint) as alone ' +
+  `from census where state = ${usable} group by token`;
 
 /**
  * The census by session, from tables `census`, `holders` (token, session) and `addresses`. Holds no token. What an address

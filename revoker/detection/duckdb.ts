@@ -23,6 +23,8 @@ export interface ReadingReport {
   readonly tokened: number;
   /** Distinct tokens. */
   readonly tokens: number;
+  /** Records of served requests with more tokens than one. */
+  readonly several: number;
   /** Lines that are no records: too few columns, no time, no address, not text, too long. */
   readonly unreadable: number;
   /** Records dated further ahead than `clockSkewSeconds`. */
@@ -41,7 +43,7 @@ export interface Audience {
   readonly windows: number;
   /** Share of the media requests that carry CMCD. */
   readonly cmcdShare: number;
-  /** Mean length of a segment where CMCD tells it, in seconds. */
+  /** Length of a segment where CMCD tells it, in seconds: the mean of the sessions' means, so that each has one voice. */
   readonly segmentSeconds: number | undefined;
   /** First and last record, seconds since 1970. */
   readonly from: number;
@@ -60,6 +62,8 @@ export interface SessionPlace {
   readonly bytes: number;
   readonly firstAt: number;
   readonly lastAt: number;
+  /** Sessions besides those asked about that the address was served; undefined where the engine does not tell. */
+  readonly others?: number;
 }
 
 /** Media requests of a session by moment and network: the timeline of a report. */
@@ -171,6 +175,7 @@ export async function readLogs(logs: LogSources, options: ReadOptions): Promise<
     await connection.run('reset disabled_optimizers');
     await connection.run('drop table wanted');
     await connection.run('drop table suspects');
+    await settleRivals(connection);
     await makeFeatures(connection, config);
     const skipped = [...logs.skipped, ...counted.skipped, ...collected.skipped];
     const reading = await readingReport(connection, {
@@ -314,17 +319,22 @@ async function rejects(connection: DuckDBConnection): Promise<number> {
 /** Tokens to sessions, addresses to networks; what is usual; who watches where. */
 async function takeStock(connection: DuckDBConnection, options: ReadOptions): Promise<void> {
   const { config } = options;
-  await connection.run(`create table tokens as ${tokenFacts(duckdb, `(${distinctTokens})`, ['token', 'text'])}`);
   await connection.run(
+    `create table tokens as ${tokenFacts(duckdb, `(${distinctTokens})`, ['token', 'text', 'alone'])}`,
+  );
+  await connection.run(
+    // Anybody can write an account, or a session, into a token that is refused, or goes beside a good one.
     'create table sessions as select (row_number() over ())::uinteger as session, session_text, ' +
-      'any_value(subject) as subject from tokens group by session_text',
+      'max(subject) filter (where alone > 0) as subject, sum(alone) > 0 as genuine from tokens group by session_text',
   );
   await connection.run(
     'create table holders as select t.token, s.session from tokens t join sessions s using (session_text)',
   );
   await addressTable(connection, config, options.addresses ?? []);
   await connection.run(createVisits());
-  await connection.run('create table states as select state, sum(requests) as requests from census group by state');
+  await connection.run(
+    'create table states as select state, sum(requests) as requests, sum(served - alone) as several from census group by state',
+  );
   await connection.run('drop table census');
   await connection.run(
     'create table products as select agent, max_by(family, requests) as family, max_by(tool, requests) as tool from ' +
@@ -366,6 +376,21 @@ async function choose(connection: DuckDBConnection, options: ReadOptions, audien
   await connection.run(createRequests);
 }
 
+/** Another token of the same session, as renewals leave behind, contests nothing. */
+async function settleRivals(connection: DuckDBConnection): Promise<void> {
+  const { found } = await one(connection, 'select count(rival) as found from requests');
+  if (Number(found) > 0) {
+    const texts = '(select distinct rival as text from requests where rival is not null)';
+    await connection.run(`create table rivals as ${tokenFacts(duckdb, texts, ['text'])}`);
+    await connection.run(
+      'update requests set contested = 0 from rivals r join sessions s using (session_text) ' +
+        'where requests.rival = r.text and requests.session = s.session',
+    );
+    await connection.run('drop table rivals');
+  }
+  await connection.run('alter table requests drop column rival');
+}
+
 async function one(connection: DuckDBConnection, sql: string): Promise<Record<string, unknown>> {
   const answer = await connection.runAndReadAll(sql);
   return (answer.getRowObjectsJson()[0] ?? {}) as Record<string, unknown>;
@@ -378,7 +403,7 @@ async function readingReport(
   const counts = await one(
     connection,
     `select sum(requests) filter (where state < ${bad}) as records, sum(requests) filter (where state = ${usable}) as tokened, ` +
-      `sum(requests) filter (where state = ${bad}) as unreadable, sum(requests) filter (where state = ${future}) as future, ` +
+      `sum(several) filter (where state = ${usable}) as several, sum(requests) filter (where state = ${bad}) as unreadable, sum(requests) filter (where state = ${future}) as future, ` +
       `(select any_value(tokens) from counted_tokens) as tokens, ` +
       `(select count(*) > 0 from addresses where asn is not null and country is not null) as located from states`,
   );
@@ -386,6 +411,7 @@ async function readingReport(
     records: Number(counts['records']),
     tokened: Number(counts['tokened']),
     tokens: Number(counts['tokens']),
+    several: Number(counts['several'] ?? 0),
     unreadable: Number(counts['unreadable']) + known.unreadable,
     future: Number(counts['future']),
     files: known.files,
@@ -398,9 +424,9 @@ async function readingReport(
 async function audienceOf(connection: DuckDBConnection): Promise<Audience> {
   const counts = await one(
     connection,
-    'select (select count(*) from sessions) as sessions, count(distinct window_start) as windows, min(first_at) as first_at, ' +
+    'select (select count(*) from sessions where genuine) as sessions, count(distinct window_start) as windows, min(first_at) as first_at, ' +
       'max(last_at) as last_at, sum(cmcd) / greatest(sum(media), 1) as cmcd, ' +
-      'sum(media_ms) / nullif(sum(told), 0) / 1000 as segment from visits',
+      '(select avg(length) from (select sum(media_ms) / nullif(sum(told), 0) as length from visits group by session, window_start)) / 1000 as segment from visits',
   );
   const segment = counts['segment'];
   return {
@@ -448,9 +474,12 @@ function database(
     },
     async places(sessions) {
       const answer = await connection.runAndReadAll(
-        'select n.session_text, address, place, asn, country, max(hosting) as hosting, sum(media) as media, sum(served) as served, ' +
-          `sum(bytes) as bytes, min(first_at) as first_at, max(last_at) as last_at from activity a join ${named(sessions)} n using (session) ` +
-          'group by all order by n.session_text, media desc, address',
+        `with asked as ${named(sessions)}, used as (` +
+          'select n.session_text, address, place, asn, country, max(hosting) as hosting, sum(media) as media, sum(served) as served, ' +
+          'sum(bytes) as bytes, min(first_at) as first_at, max(last_at) as last_at from activity a join asked n using (session) group by all), ' +
+          'shared as (select address, count(distinct session) as others from visits v join addresses using (address_id) ' +
+          'anti join asked using (session) where served > 0 group by address) ' +
+          'select used.*, coalesce(others, 0) as others from used left join shared using (address) order by session_text, media desc, address',
       );
       const found = new Map<string, SessionPlace[]>();
       for (const row of answer.getRowObjectsJson()) {
@@ -465,6 +494,7 @@ function database(
           bytes: Number(row['bytes']),
           firstAt: Number(row['first_at']),
           lastAt: Number(row['last_at']),
+          others: Number(row['others']),
         });
       }
       return found;

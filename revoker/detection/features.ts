@@ -32,6 +32,7 @@ export const featureNames = [
   'refusedRevoked',
   'refusedBlackout',
   'failed',
+  'contested',
   'firstAt',
   'lastAt',
   'addresses',
@@ -168,6 +169,13 @@ export const features: readonly Feature[] = [
     unit: 'requests',
     meaning: 'Answered with 5xx',
     sql: () => total('failed', activity),
+  },
+  {
+    name: 'contested',
+    kind: 'activity',
+    unit: 'requests',
+    meaning: 'Requests answered with content that carried a token of another session, too',
+    sql: () => total('contested', activity),
   },
   {
     name: 'firstAt',

@@ -1,6 +1,7 @@
 import type { DetectionConfig } from './config.js';
 import type { Dialect } from './dialect.js';
 import { columnName, features, type PieceKind } from './features.js';
+import { served } from './requests.js';
 
 /** What tells one piece from another, for each kind of piece. */
 const keysOf = {
@@ -33,9 +34,9 @@ interface Measure {
   readonly together?: 'min' | 'max';
 }
 
-const ok = 'status < 400';
+const ok = served;
 
-/** Measures over the requests of one piece. `status < 400` is what the edge let through. */
+/** Measures over the requests of one piece. Only what the edge served counts as behaviour. */
 const measures: readonly Measure[] = [
   { name: 'requests', kinds: ['activity'], sql: 'count(*)' },
   { name: 'served', kinds: ['activity'], sql: `count(*) filter (where ${ok})` },
@@ -59,6 +60,7 @@ const measures: readonly Measure[] = [
   { name: 'refused_revoked', kinds: ['activity'], sql: 'count(*) filter (where status in (403, 410))' },
   { name: 'refused_blackout', kinds: ['activity'], sql: 'count(*) filter (where status = 451)' },
   { name: 'failed', kinds: ['activity'], sql: 'count(*) filter (where status >= 500)' },
+  { name: 'contested', kinds: ['activity'], sql: `count(*) filter (where ${ok} and contested = 1)` },
   { name: 'first_at', kinds: ['activity', 'position'], sql: 'min(seen_at)', together: 'min' },
   { name: 'last_at', kinds: ['activity'], sql: 'max(seen_at)', together: 'max' },
   {
@@ -246,7 +248,9 @@ export function featuresByKind(
  * the lowest value from which the weight of the same name gives points. `segmentSeconds`: a number, or SQL that gives one.
  */
 export function notable(config: DetectionConfig, segmentSeconds: number | string = config.segmentSeconds): string {
-  const { weights } = config;
+  const { weights, hardRules } = config;
+  const pace = hardRules.pace > 0 ? Math.min(weights.pace.from, hardRules.pace) : weights.pace.from;
+  const rule = (limit: number, column: string): string[] => (limit > 0 ? [`${column} >= ${limit}`] : []);
   const mediaSeconds = `(media_milliseconds / 1000.0 + case when media_milliseconds = 0 then timed_positions * ${segmentSeconds} else 0 end)`;
   const tests = [
     `repeated_positions > ${weights.repeatedSegments.from} * greatest(positions, 1)`,
@@ -256,8 +260,10 @@ export function notable(config: DetectionConfig, segmentSeconds: number | string
     `asns > ${weights.autonomousSystems.from}`,
     `countries > ${weights.countries.from}`,
     `renditions - positions > ${weights.renditions.from} * greatest(positions, 1)`,
-    `${mediaSeconds} - ${config.bufferSeconds} > ${weights.pace.from} * greatest(last_at - first_at, ${config.momentSeconds})`,
-    `${alonePoints(config, { media: 'media', hosting: 'hosting_media', tool: 'tool_media', silent: '(expected_cmcd - cmcd_media)', oneIn: 'agent_one_in' })} >= ${config.actions.watch}`,
+    `${mediaSeconds} - ${config.bufferSeconds} >= ${pace} * greatest(last_at - first_at, ${config.momentSeconds})`,
+    `${alonePoints(config, { media: 'media', hosting: 'hosting_media', tool: 'tool_media', silent: '(expected_cmcd - cmcd_media)', oneIn: 'agent_one_in' })} >= ${Math.min(config.actions.watch, config.threshold)}`,
+    ...rule(hardRules.concurrentNetworks, 'most_networks'),
+    ...rule(hardRules.countriesPerWindow, 'countries'),
   ];
   return `(media >= ${config.evidence.media} and (${tests.join('\n  or ')}))`;
 }
@@ -267,23 +273,32 @@ export function requestMeasures(kind: PieceKind): readonly { readonly name: stri
   return measures.filter((measure) => measure.kinds.includes(kind));
 }
 
-/** A segment's number: the last digits of its name before the extension. Initialisation segments have none. */
+/** A segment's number: the last digits of its name before the extension. */
 const positionExpression = '([0-9]+)[^0-9.]*[.][A-Za-z0-9]+$';
-/** Where a request `r` stands in its content, as expressions. `object` tells the bytes asked for from all others. */
+/** The name of an initialisation segment, which has no place in the content. */
+const initialisation = '(?:^|[^a-z])init(?:[^a-z]|$|ial|seg)';
+/**
+ * Where a request `r` stands in its content, as expressions. `object` tells the bytes asked for from all others. Where the
+ * name has no number, the range does. What the player says of its object (CMCD `ot`) never takes a request out: whoever
+ * wants to go unseen says what he likes.
+ */
 export function placing(dialect: Dialect): Readonly<Record<'track' | 'position' | 'object' | 'rendition', string>> {
   const folder = (words: readonly string[]): string =>
     words.map((word) => dialect.contains('lower(r.rendition)', word)).join(' or ');
   const ending = (extensions: readonly string[]): string =>
     extensions.map((extension) => `r.file like '%.${extension}'`).join(' or ');
+  const number = dialect.number('r.file', positionExpression, 1);
+  // How long a range plays is not known: it must not count for the pace.
+  const numberless = `not ${dialect.matches('r.file', '[0-9][^0-9.]*[.][A-Za-z0-9]+$')}`;
   return {
     track:
-      "case when r.object_type in ('a', 'a%') then 'audio' when r.object_type in ('c', 'c%', 'tt') then 'text' " +
+      `case when ${folder(['subtitle', 'caption'])} or ${ending(['cmft'])} then 'text' ` +
+      "when r.object_type in ('a', 'a%', 'c', 'c%', 'tt') then 'audio' " +
       "when starts_with(r.object_type, 'v') or r.object_type = 'av' then 'video' " +
-      `when ${folder(['audio'])} or ${ending(['m4a', 'cmfa', 'aac', 'mp3', 'ac3', 'ec3'])} then 'audio' ` +
-      `when ${folder(['subtitle', 'caption'])} or ${ending(['cmft'])} then 'text' else 'video' end`,
+      `when ${folder(['audio'])} or ${ending(['m4a', 'cmfa', 'aac', 'mp3', 'ac3', 'ec3'])} or ${numberless} then 'audio' else 'video' end`,
     position:
-      `case when ${dialect.contains('lower(r.file)', 'init')} or starts_with(r.object_type, 'i') then null ` +
-      `else ${dialect.number('r.file', positionExpression, 1)} end`,
+      `case when ${dialect.contains('lower(r.file)', 'init')} and ${dialect.matches('lower(r.file)', initialisation)} then null ` +
+      `else coalesce(${number}, r.range_start) end`,
     object: dialect.hashOf(['r.content', 'r.rendition', 'r.file', 'r.range_start']),
     rendition: dialect.hash('r.rendition'),
   };

@@ -9,6 +9,15 @@ import type { LogField } from './fields.js';
 /** How a log's fields read as SQL text expressions; a field that the log lacks is absent. */
 export type FieldExpressions = Partial<Record<LogField, string>>;
 
+/**
+ * What the edge checked and served. It answers plain HTTP (301) and logs who hangs up (000) without asking the functions, so
+ * such a request may carry any token; and no other status brings media.
+ */
+export const served = 'status in (200, 206, 304)';
+
+/** Milliseconds of a segment that are believed. The player tells them, and may tell anything. */
+const longestSegment = 30_000;
+
 /** A shorter text than this is no token: the shortest signed one is far longer. */
 const shortestToken = 40;
 const mediaExtensions = [
@@ -120,18 +129,25 @@ export function requestRows(
     `${fields.method === undefined ? 'true' : `${fields.method} in ('GET', 'HEAD')`} as readable`,
     `${publicPath(text('path'), config.publicPaths)} as public_path`,
   ];
-  const stripped = config.placements.some((placement) => placement.kind === 'path-parameter');
-  const withoutParameter = (sql: string): string =>
-    stripped ? `case when ${dialect.contains(sql, ';')} then split_part(${sql}, ';', 1) else ${sql} end` : sql;
+  const tokens = tokenCandidates(dialect, fields, config, {
+    segment: (n) => dialect.at('segments', n),
+    path: 'path',
+    query: 'query_text',
+    cookie: 'cookie_text',
+    headers: 'headers_text',
+  });
+  const candidates = tokens.found.map((_sql, i) => `candidate_${i + 1}`);
+  const further = tokens.further.map((_sql, i) => `further_${i + 1}`);
   // No text is cut twice: what a step makes, the next one names.
   const second = [
     '*',
-    `${tokenExpression(dialect, fields, config, { segment: (n) => dialect.at('segments', n), path: 'path', query: 'query_text', cookie: 'cookie_text', headers: 'headers_text' })} as token_text`,
-    `${withoutParameter(dialect.at('segments', -1))} as file`,
-    `${withoutParameter(dialect.at('segments', -2))} as folder`,
-    `${contentExpression(dialect, config)} as played`,
-    `coalesce(${[`told_player`, whenCmcd(`split_part(${cut('sid%3D%22')}, '%22', 1)`), ...inHeaders(dialect, fields, 'sid')].join(', ')}) as player_text`,
-    `coalesce(${[`told_type`, whenCmcd(`substr(${cut('ot%3D')}, 1, 2)`), ...inHeaders(dialect, fields, 'ot')].join(', ')}) as type_text`,
+    ...tokens.found.map((sql, i) => `${sql} as ${candidates[i] as string}`),
+    ...tokens.further.map((sql, i) => `${sql} as ${further[i] as string}`),
+    `${plainName(dialect, dialect.at('segments', -1))} as file`,
+    `${plainName(dialect, dialect.at('segments', -2))} as folder`,
+    `${plainName(dialect, contentExpression(dialect, config))} as played`,
+    `coalesce(${[`told_player`, whenCmcd(`nullif(split_part(${cut('sid%3D%22')}, '%22', 1), '')`), ...inHeaders(dialect, fields, 'sid')].join(', ')}) as player_text`,
+    `coalesce(${[`told_type`, whenCmcd(`nullif(substr(${cut('ot%3D')}, 1, 2), '')`), ...inHeaders(dialect, fields, 'ot')].join(', ')}) as type_text`,
     // Encoded once, or twice by some pipelines.
     `coalesce(${[
       dialect.number('told_duration', '^([0-9]{1,7})', 1),
@@ -159,13 +175,14 @@ export function requestRows(
     'range_start',
     'file',
     "nullif(type_text, '') as object_type",
-    'duration',
+    `case when duration <= ${longestSegment} then duration end as duration`,
     `case when player_text <> '' then ${dialect.hash('player_text')} end as player`,
     'case when has_cmcd then 1 else 0 end as cmcd',
     `case when ${dialect.size('played')} < ${shortestToken} and played <> file then played else '' end as content`,
     `case when ${dialect.size('folder')} < ${shortestToken} then folder else '' end as rendition`,
     `case when ${mediaExtensions.map((extension) => `file like '%.${extension}'`).join(' or ')} then 1 else 0 end as media`,
-    'token_text',
+    `${coalesce(candidates, 'varchar')} as token_text`,
+    `${rivalOf(candidates, further)} as rival_text`,
     'readable',
     'public_path',
   ];
@@ -212,13 +229,38 @@ export function segmentsOf(dialect: Dialect, fields: FieldExpressions): string {
 /** A request's token, as an expression over the fields of a log and its path's `segments`; NULL where it has none. */
 export function tokenOf(dialect: Dialect, fields: FieldExpressions, config: DetectionConfig, segments: string): string {
   const text = (field: LogField): string => fields[field] ?? 'cast(null as varchar)';
-  return tokenExpression(dialect, fields, config, {
-    segment: (n) => dialect.at(segments, n),
+  const places = {
+    segment: (n: number) => dialect.at(segments, n),
     path: text('path'),
     query: text('query'),
     cookie: text('cookie'),
     headers: text('headers'),
-  });
+  };
+  return coalesce(tokenCandidates(dialect, fields, config, places).found, 'varchar');
+}
+
+/** A candidate that differs from those before it. The edge admits a request by any token; a log does not tell by which. */
+function rivalOf(candidates: readonly string[], further: readonly string[]): string {
+  const rivals = candidates
+    .slice(1)
+    .map(
+      (candidate, i) =>
+        `case when ${candidate} <> ${coalesce(candidates.slice(0, i + 1), 'varchar')} then ${candidate} end`,
+    );
+  return coalesce([...rivals, ...further], 'varchar');
+}
+
+/**
+ * A name in a path as an origin reads it: without parameters, and without escapes, of which the edge lets harmless ones
+ * pass. Some log pipelines encode the percent sign once more.
+ */
+function plainName(dialect: Dialect, name: string): string {
+  const bare = `split_part(${name}, ';', 1)`;
+  const decoded = `coalesce(try(url_decode(replace(${bare}, '%25', '%'))), ${bare})`;
+  return (
+    `case when ${dialect.contains(name, '%')} then ${decoded} ` +
+    `when ${dialect.contains(name, ';')} then ${bare} else ${name} end`
+  );
 }
 
 function coalesce(candidates: readonly (string | undefined | '')[], type: string): string {
@@ -246,49 +288,70 @@ interface TokenPlaces {
   readonly headers: string;
 }
 
-function pathToken({ size }: Dialect, placement: LogPlacement & { kind: 'path' }, places: TokenPlaces): string {
-  const segment = places.segment(tokenSegment(placement));
-  const long = `${size(segment)} >= ${shortestToken}`;
-  if (placement.mode === 'first') return `case when ${long} then ${segment} end`;
-  return `case when ${long} and starts_with(${places.path}, ${literal(`${pathPrefix(placement)}/`)}) then ${segment} end`;
+/** How a token begins, in any place: a JSON object, or a COSE message with or without tags, in base64url. */
+const tokenHeads = ['ey', '0Y', '0o', '0I', '2D', 'hE', 'g0'];
+
+/** What may be a token: long enough, and beginning like one. Padding, which the edge takes off, is no part of it. */
+function plausible(dialect: Dialect, sql: string): string {
+  const padded = `(${sql} like '%=' or ${sql} like '%3D' or ${sql} like '%3d')`;
+  const bare = `case when ${padded} then regexp_replace(${sql}, '(=|%(25)?3[dD])+$', '') else ${sql} end`;
+  return `case when ${dialect.size(sql)} >= ${shortestToken} and substr(${sql}, 1, 2) in (${tokenHeads.map(literal).join(', ')}) then ${bare} end`;
 }
 
-/** What is too short for a token is none. */
-function tokenExpression(
+/** Stands for tokens that are not read: nobody's session. */
+const unread = "'*'";
+
+/** What may be a request's token. */
+interface TokenCandidates {
+  /** Texts, in the order of the placements. */
+  readonly found: string[];
+  /** `unread` where a place holds more than is looked at. */
+  readonly further: string[];
+}
+
+function tokenCandidates(
   dialect: Dialect,
   fields: FieldExpressions,
   config: DetectionConfig,
   places: TokenPlaces,
-): string {
-  const long = (sql: string): string => `case when ${dialect.size(sql)} >= ${shortestToken} then ${sql} end`;
+): TokenCandidates {
   const found: string[] = [];
+  const further: string[] = [];
   for (const placement of config.placements) {
     if (isPath(placement)) {
-      if (fields.path !== undefined) found.push(pathToken(dialect, placement, places));
+      if (fields.path === undefined) continue;
+      const segment = plausible(dialect, places.segment(tokenSegment(placement)));
+      const inFront = `starts_with(${places.path}, ${literal(`${pathPrefix(placement)}/`)})`;
+      found.push(placement.mode === 'first' ? segment : `case when ${inFront} then ${segment} end`);
       continue;
     }
     const name = placement.name ?? 'CAT';
+    const inText = escapeExpression(name);
     if (placement.kind === 'query' && fields.query !== undefined) {
-      found.push(
-        `case when ${dialect.contains(places.query, `${name}=`)} then ` +
-          `${long(dialect.part(dialect.part(`('&' || ${places.query})`, `&${name}=`, 2), '&', 1))} end`,
-      );
+      const there = dialect.contains(places.query, `${name}=`);
+      const behind = (n: number): string => dialect.part(`('&' || ${places.query})`, `&${name}=`, n);
+      const value = (n: number): string => plausible(dialect, dialect.part(behind(n), '&', 1));
+      found.push(`case when ${there} then ${value(2)} end`, `case when ${there} then ${value(3)} end`);
+      further.push(`case when ${there} then case when ${behind(4)} is not null then ${unread} end end`);
     } else if (placement.kind === 'path-parameter' && fields.path !== undefined) {
-      found.push(
-        `case when ${dialect.contains(places.path, `;${name}=`)} then ` +
-          `${long(dialect.extract(places.path, `;${escapeExpression(name)}=(${tokenCharacters})`, 1))} end`,
-      );
+      const value = dialect.extract(places.path, `;${inText}=(${tokenCharacters})`, 1);
+      const several = dialect.matches(places.path, `;${inText}=.*;${inText}=`);
+      const there = dialect.contains(places.path, `;${name}=`);
+      found.push(`case when ${there} then ${plausible(dialect, value)} end`);
+      further.push(`case when ${there} and ${several} then ${unread} end`);
     } else if (placement.kind === 'cookie' && fields.cookie !== undefined) {
-      found.push(
-        `case when ${places.cookie} <> '-' then ` +
-          `${long(dialect.extract(places.cookie, `(^|[; ]|%20|%3B)${escapeExpression(name)}(=|%3D)(${tokenCharacters})`, 3))} end`,
-      );
+      const start = `(^|[; ]|%20|%3B)${inText}(=|%3D)`;
+      const value = dialect.extract(places.cookie, `${start}(${tokenCharacters})`, 3);
+      const several = dialect.matches(places.cookie, `${start}.*([; ]|%20|%3B)${inText}(=|%3D)`);
+      found.push(`case when ${places.cookie} <> '-' then ${plausible(dialect, value)} end`);
+      further.push(`case when ${places.cookie} <> '-' and ${several} then ${unread} end`);
     } else if (placement.kind === 'header' && fields.headers !== undefined) {
       const header = `(?i)(common-access-token|authorization)(:|%3A)(%20| )*(Bearer(%20| )+)?(${tokenCharacters})`;
-      found.push(`case when ${places.headers} <> '-' then ${long(dialect.extract(places.headers, header, 6))} end`);
+      const value = dialect.extract(places.headers, header, 6);
+      found.push(`case when ${places.headers} <> '-' then ${plausible(dialect, value)} end`);
     }
   }
-  return coalesce(found, 'varchar');
+  return { found, further };
 }
 
 function escapeExpression(text: string): string {
@@ -319,6 +382,33 @@ function stringLength(dialect: Dialect, hex: string, at: string, base: number): 
       `when ${first} = ${base + 24} then ${dialect.byteAt(hex, `${at} + 2`)} ` +
       `when ${first} = ${base + 25} then 256 * ${dialect.byteAt(hex, `${at} + 2`)} + ${dialect.byteAt(hex, `${at} + 4`)} end`,
   };
+}
+
+/** What a CAT ends with: the header of its signature, and how many digits follow. HMAC, ECDSA and RSA of three lengths. */
+export const signatureEnds = [
+  ['5820', 64],
+  ['5840', 128],
+  ['590100', 512],
+  ['590180', 768],
+  ['590200', 1024],
+] as const;
+/** The session claim as the last but one, or two, of the claims: -65537 and 16 bytes, then -65538 and a time. */
+export const lastClaims = '3A0001000050([0-9A-F]{32})(?:3A00010001(?:1A[0-9A-F]{8}|1B[0-9A-F]{16}))?';
+const lastClaimsDigits = 12 + 32 + 10 + 18;
+
+/** The session handle of a CAT in `hex`: right before a signature that ends with the token. */
+function handleOf(dialect: Dialect): string {
+  const size = dialect.size('hex');
+  const handles = signatureEnds.map(([header, digits]) => {
+    const behind = header.length + digits;
+    const from = `greatest(${size} - ${behind + lastClaimsDigits - 1}, 1)`;
+    const tail = `substr(hex, ${from}, least(${lastClaimsDigits}, ${size} - ${behind}))`;
+    return (
+      `case when ${size} > ${behind} and substr(hex, ${size} - ${behind - 1}, ${header.length}) = '${header}' ` +
+      `then ${dialect.extract(tail, `${lastClaims}$`, 1)} end`
+    );
+  });
+  return coalesce(handles, 'varchar');
 }
 
 /**
@@ -368,13 +458,11 @@ export function tokenFacts(dialect: Dialect, relation: string, keep: readonly st
     subject_at: `case when substr(hex, issuer_at, 2) = '01' then issuer_at + 2 + ${issuer.header} + ${issuer.body} else issuer_at end`,
   });
   const subject = stringLength(dialect, 'hex', 'subject_at + 2', 0x60);
-  const end =
-    '(?:3A00010001(?:1A[0-9A-F]{8}|1B[0-9A-F]{16}))?(?:5820[0-9A-F]{64}|5840[0-9A-F]{128}|590[0-9A-F][0-9A-F]{2}[0-9A-F]+)$';
   from = stage(from, {
     cat_subject: `case when substr(hex, subject_at, 2) = '02' then ${dialect.textOfHex(
       `substr(hex, subject_at + 2 + ${subject.header}, ${subject.body})`,
     )} end`,
-    cat_handle: dialect.extract('hex', `3A0001000050([0-9A-F]{32})${end}`, 1),
+    cat_handle: handleOf(dialect),
   });
   // Only a token without a handle goes by its id.
   from = stage(from, {

@@ -2,6 +2,7 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { windowStart } from './census.js';
 import type { DetectionConfig } from './config.js';
 import { duckdb } from './dialect.js';
+import { served } from './requests.js';
 import { expected, featuresByKind, gathered, piecesOf, placing, requestMeasures } from './query.js';
 
 /*
@@ -27,6 +28,7 @@ const requestTable = [
   ['agent', 'ubigint', 'r.agent'],
   ['player', 'ubigint', 'r.player'],
   ['cmcd', 'utinyint', 'r.cmcd'],
+  ['contested', 'utinyint', 'case when r.rival_text is null then 0 else 1 end'],
   ['edge', 'ubigint', 'r.edge'],
   ['media', 'utinyint', 'r.media'],
   ['duration', 'integer', 'r.duration'],
@@ -35,6 +37,8 @@ const requestTable = [
   ['position', 'bigint', placed.position],
   ['object', 'uinteger', half(placed.object)],
   ['rendition', 'uinteger', half(placed.rendition)],
+  // A token: dropped as soon as it is known whose it is.
+  ['rival', 'varchar', 'r.rival_text'],
 ] as const;
 
 /** The table of the second reading. */
@@ -51,7 +55,7 @@ export async function makeFeatures(connection: DuckDBConnection, config: Detecti
   await connection.run(activityPieces(config));
   await connection.run(
     `create view placed as select *, ${windowStart(config)} as window_start, ${duckdb.quotient('seen_at', config.momentSeconds)} as moment ` +
-      'from requests where status < 400 and media = 1 and position is not null',
+      `from requests where ${served} and media = 1 and position is not null`,
   );
   const counted = await connection.runAndReadAll('select count(*) from requests');
   const parts = Math.max(1, Math.ceil(Number(counted.getRows()[0]?.[0]) / requestsAtOnce));

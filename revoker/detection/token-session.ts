@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { longestName, readSession, type SessionKind } from './features.js';
+import { lastClaims, signatureEnds } from './requests.js';
 
 /** Whose a token is, read without checking its signature: the same reading as `tokenFacts` gives in SQL. */
 export interface TokenSession {
@@ -8,9 +9,8 @@ export interface TokenSession {
   readonly subject: string | undefined;
 }
 
-const catEnd =
-  '(?:3A00010001(?:1A[0-9A-F]{8}|1B[0-9A-F]{16}))?(?:5820[0-9A-F]{64}|5840[0-9A-F]{128}|590[0-9A-F][0-9A-F]{2}[0-9A-F]+)$';
-const catHandle = new RegExp(`3A0001000050([0-9A-F]{32})${catEnd}`);
+const signature = signatureEnds.map(([header, digits]) => `${header}[0-9A-F]{${digits}}`).join('|');
+const catHandle = new RegExp(`${lastClaims}(?:${signature})$`);
 const catId = /0[456]1A[0-9A-F]{8}07(?:4([4-9A-F])([0-9A-F]+)|50([0-9A-F]{32}))/;
 
 /** Reads the session of a token found in a log. Never throws: a text that is no token goes by its hash. */

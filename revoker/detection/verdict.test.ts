@@ -29,6 +29,7 @@ function row(changes: Partial<FeatureRow> = {}): FeatureRow {
     refusedRevoked: 0,
     refusedBlackout: 0,
     failed: 0,
+    contested: 0,
     firstAt: 300,
     lastAt: 598,
     addresses: 1,
@@ -287,6 +288,56 @@ describe('the ladder', () => {
     expect(hold({ approvalBelow: 1 }).length + decide(verdicts, config, facts).ready.length).toBeGreaterThan(0);
   });
 
+  it('waits for a person where the requests carried tokens of other sessions, too', () => {
+    const beside = judge([row({ ...shared, served: 600, contested: 30 })], [], config, usual);
+    expect(beside[0]).toMatchObject({ contested: true, flagged: true });
+    const plan = decide(beside, config, facts);
+    expect([plan.ready, new Set(plan.held.map(({ why }) => why)).size]).toEqual([[], 1]);
+    expect(judge([row({ ...shared, served: 600, contested: 29 })], [], config, usual)[0]?.contested).toBe(false);
+  });
+
+  it('blocks no relay, no address of other viewers, and none for a handful of segments', () => {
+    const [hosting, shared_] = places.get(row().session) as [SessionPlace, SessionPlace];
+    const blocked = (...given: SessionPlace[]): string[] =>
+      decide(verdicts, config, { ...facts, places: new Map([[row().session, given]]) })
+        .ready.filter(({ action }) => action === 'blockAddress')
+        .map(({ request }) => request.id);
+    expect(blocked(hosting, shared_)).toEqual(['203.0.113.9/32']);
+    expect(blocked({ ...hosting, place: 'AS36183' }, shared_)).toEqual([]);
+    expect(blocked({ ...hosting, others: 1 }, shared_)).toEqual([]);
+    expect(blocked({ ...hosting, others: 0 }, shared_)).toEqual(['203.0.113.9/32']);
+    expect(blocked({ ...hosting, media: 19 }, shared_)).toEqual([]);
+  });
+
+  it('cuts off a shared account also where one of its sessions is revoked for itself', () => {
+    const account: AccountRow = {
+      subject: 'alice',
+      windowStart: 300,
+      sessions: ['B'.repeat(22), 'C'.repeat(22)],
+      places: 9,
+      asns: 9,
+      countries: 4,
+      edges: 5,
+      concurrency: 8.5,
+    };
+    const given = judge(
+      [
+        row(shared),
+        row({ ...shared, windowStart: 600 }),
+        ...account.sessions.map((session) => row({ session, sessionText: session })),
+      ],
+      [account],
+      config,
+      usual,
+    );
+    const subjects = new Map([row().session, ...account.sessions].map((session) => [session, 'alice']));
+    const plan = decide(given, { ...config, approvalBelow: 0 }, { ...facts, places: new Map(), subjects });
+    expect(plan.ready.map(({ request }) => [request.scope, request.id])).toEqual([
+      ['session', row().session],
+      ['subject', 'alice'],
+    ]);
+  });
+
   it('leaves the allow list alone', () => {
     for (const allow of [{ sessions: [row().session] }, { networks: ['203.0.113.0/24', '198.51.100.0/24'] }]) {
       const plan = decide(verdicts, parseDetectionConfig({ allow }), facts);
@@ -324,6 +375,18 @@ describe('the ladder', () => {
 
   it('decides the same from the same verdicts', () => {
     expect(decide(verdicts, config, facts)).toEqual(decide(verdicts, config, facts));
+  });
+});
+
+describe('the pace', () => {
+  const fast = { mediaMilliseconds: 300_000 * 12, positions: 900, timedPositions: 900, renditions: 900, media: 900 };
+  it('is not divided by the names that one player gives itself', () => {
+    expect(scoreOf({ ...fast, players: 4 })).toBe(scoreOf({ ...fast, players: 1 }));
+    expect(scoreOf({ ...fast, players: 1 })).toBeGreaterThanOrEqual(config.threshold);
+  });
+  it('is shared among players of different contents, up to the limit of all together', () => {
+    expect(scoreOf({ ...fast, mediaMilliseconds: 300_000 * 5, players: 4, contents: 4 })).toBe(0);
+    expect(scoreOf({ ...fast, players: 4, contents: 4 })).toBeGreaterThanOrEqual(config.threshold);
   });
 });
 

@@ -44,6 +44,11 @@ export interface Verdict {
   readonly windows: readonly WindowVerdict[];
   /** The account, where an account's behaviour spoke against the session. */
   readonly subject: string | undefined;
+  /**
+   * Whether many of its requests carried a token of another session, too. The edge admits by any token, so somebody with a
+   * good one may have written this session's into his requests.
+   */
+  readonly contested: boolean;
 }
 
 /** What is usual among the audience: where nobody sends CMCD, its absence says nothing. */
@@ -61,14 +66,19 @@ const share = (part: number, whole: number): number => (whole > 0 ? part / whole
 const percent = (value: number): string => `${Math.round(value * 100)} %`;
 const round = (value: number): number => Math.round(value * 10) / 10;
 
-/** Contents or players that one household may show side by side; more do not excuse a pace any further. */
+/** Contents that one household may show side by side; more do not excuse a pace any further. */
 const sideBySide = 4;
+
+/** Players that excuse a pace: a player's name is the viewer's to choose, so there are no more than contents. */
+function playersOf(row: FeatureRow): number {
+  return Math.min(sideBySide, Math.max(1, Math.min(row.players, row.contents)));
+}
 
 /** Media seconds fetched for each second of the clock, the buffer allowed for, shared among the players side by side. */
 export function paceOf(row: FeatureRow, config: DetectionConfig, usual: Usual): number {
   const length = usual.segmentSeconds ?? config.segmentSeconds;
   const media = row.mediaMilliseconds > 0 ? row.mediaMilliseconds / 1000 : row.timedPositions * length;
-  const players = Math.min(sideBySide, Math.max(1, row.players));
+  const players = playersOf(row);
   const seconds = Math.max(row.lastAt - row.firstAt, config.momentSeconds);
   return Math.max(0, media - config.bufferSeconds * players) / seconds / players;
 }
@@ -157,8 +167,9 @@ export function judgeWindow(
         `rule: ${row.countries} countries in one window, ${hardRules.countriesPerWindow} are the limit`,
       );
     }
-    if (hardRules.pace > 0 && pace >= hardRules.pace) {
-      add('hardRule', pace, config.threshold, `rule: ${round(pace)} times real time, ${hardRules.pace} is the limit`);
+    const whole = pace * playersOf(row);
+    if (hardRules.pace > 0 && whole >= hardRules.pace) {
+      add('hardRule', whole, config.threshold, `rule: ${round(whole)} times real time, ${hardRules.pace} is the limit`);
     }
   }
   if (account !== undefined && account.concurrency >= config.weights.accountPlaces.from - 1) {
@@ -172,6 +183,9 @@ export function judgeWindow(
   const score = Math.min(100, round(found.reduce((sum, contribution) => sum + contribution.points, 0)));
   return { windowStart: row.windowStart, score, contributions: found, row };
 }
+
+/** Share of the served requests from which on another session's tokens among them leave open whose they were. */
+const contestedFrom = 0.05;
 
 /** How much evidence stands behind a verdict: few segments or one window alone leave doubt. */
 function confidenceOf(windows: readonly WindowVerdict[], worst: WindowVerdict, config: DetectionConfig): number {
@@ -220,6 +234,8 @@ function judgeSession(
   const worst = windows.reduce((a, b) => (b.score > a.score ? b : a));
   const decided = windows.find((window) => window.score >= config.threshold);
   const { session, sessionKind, sessionText } = worst.row;
+  const beside = share(worst.row.contested, worst.row.served);
+  const contested = beside >= contestedFrom;
   return {
     session,
     sessionKind,
@@ -231,10 +247,14 @@ function judgeSession(
     lastSeen: Math.max(...windows.map((window) => window.row.lastAt)),
     decidedAt: decided === undefined ? undefined : decided.windowStart + config.windowSeconds,
     contributions: worst.contributions,
-    reasons: worst.contributions.map((contribution) => contribution.reason),
+    reasons: [
+      ...worst.contributions.map((contribution) => contribution.reason),
+      ...(contested ? [`${percent(beside)} of its requests carried a token of another session, too`] : []),
+    ],
     windows,
     subject: worst.contributions.some((contribution) => contribution.signal === 'accountPlaces')
       ? accounts.get(`${worst.windowStart} ${session}`)?.subject
       : undefined,
+    contested,
   };
 }

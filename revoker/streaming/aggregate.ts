@@ -9,7 +9,8 @@ import { shortHash } from './record.js';
  * or out of order is the same member, so no delivery can be counted twice and no order matters.
  */
 export function entryOf(request: StreamedRequest, momentSeconds: number): string {
-  const flags = (request.tool ? 1 : 0) + (request.hosting ? 2 : 0) + (request.cmcd ? 4 : 0);
+  const flags =
+    (request.tool ? 1 : 0) + (request.hosting ? 2 : 0) + (request.cmcd ? 4 : 0) + (request.contested ? 8 : 0);
   return [
     Math.floor(request.at / momentSeconds).toString(36),
     request.place.startsWith('AS') ? request.place : shortHash(request.place, 6),
@@ -39,7 +40,7 @@ export function rowOf(
   const countries = new Set<string>();
   const players = new Set<string>();
   const contents = new Set<string>();
-  let [media, tool, hosting, cmcd, video] = [0, 0, 0, 0, 0];
+  let [media, tool, hosting, cmcd, contested, video] = [0, 0, 0, 0, 0, 0];
   for (const entry of entries) {
     const [
       moment36 = '',
@@ -57,6 +58,7 @@ export function rowOf(
     if ((Number(flags) & 1) !== 0) tool++;
     if ((Number(flags) & 2) !== 0) hosting++;
     if ((Number(flags) & 4) !== 0) cmcd++;
+    if ((Number(flags) & 8) !== 0) contested++;
     places.add(place);
     contents.add(content);
     if (asn !== '') asns.add(parseInt(asn, 36));
@@ -117,6 +119,7 @@ export function rowOf(
     refusedRevoked: 0,
     refusedBlackout: 0,
     failed: 0,
+    contested,
     firstAt: times.length > 0 ? Math.min(...times) * config.momentSeconds : about.windowStart,
     lastAt: times.length > 0 ? (Math.max(...times) + 1) * config.momentSeconds : about.windowStart,
     addresses: places.size,

@@ -24,6 +24,8 @@ export interface StreamedRequest {
   readonly tool: boolean;
   readonly hosting: boolean;
   readonly cmcd: boolean;
+  /** Whether it carried a token of another session, too. */
+  readonly contested: boolean;
 }
 
 /** A record that cannot be read; the message names no value of it, for a record carries a live token. */
@@ -31,12 +33,19 @@ export class PoisonRecord extends Error {
   readonly code = 'poison_record';
 }
 
+/** What the edge checked and served, as in the logs at rest. */
+const servedStatuses = new Set([200, 206, 304]);
+const initialisationName = /(?:^|[^a-z])init(?:[^a-z]|$|ial|seg)/i;
+const textName = /(?:subtitle|caption)[^/]*\/|\.cmft$/i;
+const tokenHead = /^(?:ey|0Y|0o|0I|2D|hE|g0)/;
 const mediaName = /\.(?:m4s|ts|mp4|m4v|m4a|cmfv|cmfa|aac|m2ts|webm|mp3|ac3|ec3)$/i;
 const positionName = /([0-9]+)[^0-9.]*\.[A-Za-z0-9]+$/;
 const audioName = /audio|\.m4a|\.cmfa|\.aac|\.mp3|\.ac3|\.ec3/i;
 const headerType = new RegExp(cmcdInHeaders('ot'));
 const headerPlayer = new RegExp(cmcdInHeaders('sid'));
 const shortestToken = 40;
+/** Tokens that the edge looks at in a request. */
+const mostTokens = 6;
 
 /** A short name that stays the same, for texts of any length. */
 export function shortHash(text: string, length = 8): string {
@@ -81,27 +90,32 @@ export function recordReader(
     if (path === undefined || hex === undefined) throw new PoisonRecord('no path or no address');
 
     const method = value('method');
-    if (status >= 400 || status < 100 || (method !== undefined && method !== 'GET' && method !== 'HEAD'))
+    if (!servedStatuses.has(status) || (method !== undefined && method !== 'GET' && method !== 'HEAD'))
       return undefined;
     if (config.publicPaths.some((prefix) => path === prefix || path.startsWith(`${prefix.replace(/\/+$/, '')}/`)))
       return undefined;
     const segments = path.split('/');
     const headers = value('headers') ?? '';
-    const token = tokenOf(config.placements, segments, path, value('query'), value('cookie'), headers);
-    const file = (segments.at(-1) ?? '').split(';')[0] as string;
-    const number = /init/i.test(file) || !mediaName.test(file) ? undefined : positionName.exec(file)?.[1];
-    if (token === undefined || number === undefined) return undefined;
+    const { found, several } = tokensOf(config.placements, segments, path, value('query'), value('cookie'), headers);
+    const [token, ...rivals] = found;
+    const names = segments.map(plainName);
+    const file = names.at(-1) ?? '';
+    const numbered = positionName.exec(file)?.[1];
+    const position = numbered ?? (/^\d{1,15}$/.test(value('range-start') ?? '') ? value('range-start') : undefined);
+    if (token === undefined || position === undefined || !mediaName.test(file) || initialisationName.test(file))
+      return undefined;
     const query = value('query')?.replaceAll('%25', '%') ?? '';
     const type =
       value('cmcd-type') ?? /(?:%2C|CMCD%3D|CMCD=)ot%3D([a-z]+)/.exec(query)?.[1] ?? headerType.exec(headers)?.[1];
-    if (type !== undefined && /^(?:i|m|c|tt|k)$/.test(type)) return undefined;
+    if (textName.test(`${names.at(-2) ?? ''}/${file}`)) return undefined;
     const player = value('cmcd-session') ?? /sid%3D%22(.+?)%22/.exec(query)?.[1] ?? headerPlayer.exec(headers)?.[1];
     const asnText = value('asn');
     const asn = asnText === undefined || !/^\d+$/.test(asnText) ? undefined : Number(asnText);
     const country = value('country');
     if (allowedNetworks.some((range) => hex >= range.first && hex <= range.last)) return undefined;
-    if (allowedSubjects.size > 0 && allowedSubjects.has(subjectOf(token) ?? '')) return undefined;
     const { session, sessionKind } = sessionOfToken(token);
+    const contested = several || rivals.some((rival) => sessionOfToken(rival).session !== session);
+    if (!contested && allowedSubjects.size > 0 && allowedSubjects.has(subjectOf(token) ?? '')) return undefined;
     return {
       session,
       sessionKind,
@@ -110,19 +124,24 @@ export function recordReader(
       asn,
       country: country !== undefined && /^[A-Za-z]{2}$/.test(country) ? country.toUpperCase() : undefined,
       content: shortHash(
-        segments
+        names
           .filter((segment) => segment.length < shortestToken)
           .slice(0, -2)
           .join('/'),
         4,
       ),
       track:
-        type === 'a' || (type === undefined && audioName.test(`${segments.at(-2) ?? ''}/${file}`)) ? 'audio' : 'video',
-      position: Number(number),
+        (type !== undefined && /^(?:a|c|tt)$/.test(type)) ||
+        numbered === undefined ||
+        (type === undefined && audioName.test(`${names.at(-2) ?? ''}/${file}`))
+          ? 'audio'
+          : 'video',
+      position: Number(position),
       player: player === undefined ? undefined : shortHash(player, 5),
       tool: tools.has((value('agent') ?? '').split('/')[0]?.toLowerCase() ?? ''),
       hosting: asn !== undefined && hosting.has(asn),
       cmcd: player !== undefined || type !== undefined || query.includes('CMCD=') || /cmcd-/i.test(headers),
+      contested,
     };
   };
 }
@@ -136,38 +155,52 @@ function subjectOf(token: string): string | undefined {
   }
 }
 
-/** The token of a request, where a placement finds one. */
-function tokenOf(
+/** A name in a path as an origin reads it: without parameters and escapes, once or twice encoded. */
+function plainName(name: string): string {
+  const bare = name.split(';')[0] as string;
+  if (!bare.includes('%')) return bare;
+  try {
+    return decodeURIComponent(bare.replaceAll('%25', '%'));
+  } catch {
+    return bare;
+  }
+}
+
+/** The texts that may be a request's token, in the order of the placements; and whether one place has more than is looked at. */
+function tokensOf(
   placements: readonly LogPlacement[],
   segments: readonly string[],
   path: string,
   query: string | undefined,
   cookie: string | undefined,
   headers: string | undefined,
-): string | undefined {
-  const long = (text: string | undefined): string | undefined =>
-    text !== undefined && text.length >= shortestToken ? text : undefined;
+): { readonly found: readonly string[]; readonly several: boolean } {
+  const found: string[] = [];
+  let several = false;
+  const add = (text: string | undefined): void => {
+    if (text === undefined || text.length < shortestToken || !tokenHead.test(text)) return;
+    const bare = text.replace(/(?:=|%(?:25)?3d)+$/i, '');
+    if (!found.includes(bare)) found.push(bare);
+  };
   for (const placement of placements) {
-    let token: string | undefined;
     if (placement.kind === 'path') {
       const prefix = (placement.prefix ?? (placement.mode === 'marker' ? '/~t' : '/live')).replace(/\/+$/, '');
-      if (placement.mode === 'first') token = long(segments[1]);
-      else if (path.startsWith(`${prefix}/`)) token = long(segments[prefix.split('/').length]);
+      if (placement.mode === 'first') add(segments[1]);
+      else if (path.startsWith(`${prefix}/`)) add(segments[prefix.split('/').length]);
     } else if (placement.kind === 'header') {
-      token = long(
-        /(?:common-access-token|authorization)(?::|%3A)(?:%20| )*(?:Bearer(?:%20| )+)?([A-Za-z0-9_.-]+)/i.exec(
-          headers ?? '',
-        )?.[1],
-      );
+      const header = /(?:common-access-token|authorization)(?::|%3A)(?:%20| )*(?:Bearer(?:%20| )+)?([A-Za-z0-9_.-]+)/i;
+      add(header.exec(headers ?? '')?.[1]);
     } else {
       const name = (placement.name ?? 'CAT').replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-      if (placement.kind === 'query')
-        token = long(new RegExp(`(?:^|&)${name}=([A-Za-z0-9_.-]+)`).exec(query ?? '')?.[1]);
-      else if (placement.kind === 'path-parameter')
-        token = long(new RegExp(`;${name}=([A-Za-z0-9_.-]+)`).exec(path)?.[1]);
-      else token = long(new RegExp(`(?:^|[; ]|%20|%3B)${name}(?:=|%3D)([A-Za-z0-9_.-]+)`).exec(cookie ?? '')?.[1]);
+      const [start, text] = {
+        query: [`(?:^|&)${name}=`, query],
+        'path-parameter': [`;${name}=`, path],
+        cookie: [`(?:^|[; ]|%20|%3B)${name}(?:=|%3D)`, cookie],
+      }[placement.kind] as [string, string | undefined];
+      const values = [...(text ?? '').matchAll(new RegExp(`${start}([A-Za-z0-9_.-]+)`, 'g'))].map(([, one]) => one);
+      values.slice(0, mostTokens).forEach(add);
+      if (values.length > mostTokens) several = true;
     }
-    if (token !== undefined) return token;
   }
-  return undefined;
+  return { found, several };
 }

@@ -5,7 +5,7 @@ import { parseDetectionConfig } from '../../revoker/detection/config.js';
 import { duckdb, literal } from '../../revoker/detection/dialect.js';
 import { readSession } from '../../revoker/detection/features.js';
 import { mapFields, realTimeFields, standardFields } from '../../revoker/detection/fields.js';
-import { requestRows, tokenFacts } from '../../revoker/detection/requests.js';
+import { requestRows, signatureEnds, tokenFacts } from '../../revoker/detection/requests.js';
 import { sparkline } from '../../revoker/detection/sparkline.js';
 import { sessionOfToken } from '../../revoker/detection/token-session.js';
 
@@ -111,6 +111,28 @@ describe('whose a token is', () => {
     expect(sessionOfToken(token).session).toBe(asSession(handle));
   });
 
+  it('is not what a subject spells that ends like a signature of no known length', async () => {
+    const spelled = `3a0001000050${otherHandle}590100`;
+    const name = `78${(spelled.length / 2).toString(16).padStart(2, '0')}${spelled}`;
+    const token = cat(`a502${name}${times}3a0001000050${handle}`);
+    const [row] = await query(tokenFacts(duckdb, `(select ${literal(token)} as text) given`, []));
+    expect(readSession(String(row?.['session_text'])).session).toBe(asSession(handle));
+    expect(sessionOfToken(token).session).toBe(asSession(handle));
+  });
+
+  it.each(signatureEnds)(
+    'is read in front of a signature of every length: %s and %i digits',
+    async (header, digits) => {
+      const whole = Buffer.from(cat(`a402${text('carol')}${times}3a0001000050${handle}`), 'base64url').toString('hex');
+      const token = Buffer.from(`${whole.slice(0, -68)}${header}${'ab'.repeat(digits / 2)}`, 'hex').toString(
+        'base64url',
+      );
+      const [row] = await query(tokenFacts(duckdb, `(select ${literal(token)} as text) given`, []));
+      expect(readSession(String(row?.['session_text'])).session).toBe(asSession(handle));
+      expect(sessionOfToken(token).session).toBe(asSession(handle));
+    },
+  );
+
   it.each(['not-a-token-but-long-enough-to-be-taken-for-one-0000', '....', 'a.b.c', 'é'.repeat(50)])(
     'goes by a hash where nothing else is to be had: %s',
     async (token) => {
@@ -122,7 +144,7 @@ describe('whose a token is', () => {
 });
 
 describe('where a token stands', () => {
-  const token = 'T'.repeat(60);
+  const token = `eyJ${'T'.repeat(57)}`;
   it.each([
     [
       'behind a prefix',
@@ -135,6 +157,15 @@ describe('where a token stands', () => {
       'behind a marker',
       [{ kind: 'path', mode: 'marker', prefix: '/~t' }],
       `/~t/${token}/live/ch1/v5/seg_7.m4s`,
+      '-',
+      '-',
+    ],
+    ['in the query, padded', [{ kind: 'query' }], '/live/ch1/v5/seg_7.m4s', `CAT=${token}%3D`, '-'],
+    ['in the query, padded and encoded again', [{ kind: 'query' }], '/live/ch1/v5/seg_7.m4s', `CAT=${token}%253d`, '-'],
+    [
+      'behind a prefix, padded',
+      [{ kind: 'path', mode: 'prefix', prefix: '/live' }],
+      `/live/${token}==/ch1/v5/seg_7.m4s`,
       '-',
       '-',
     ],
