@@ -100,6 +100,7 @@ export function requestRows(
     ...kept,
     `${segments ?? segmentsOf(dialect, fields)} as segments`,
     `${text('path')} as path`,
+    `(${dialect.contains(text('path'), '%')} or ${dialect.contains(text('path'), ';')}) as odd_path`,
     `${hasQuery ? `case when ${dialect.contains(text('query'), 'CMCD=')} then ${query} end` : 'cast(null as varchar)'} as q`,
     `${hasQuery ? dialect.contains(text('query'), 'CMCD=') : 'false'} as in_query`,
     `${text('query')} as query_text`,
@@ -252,15 +253,12 @@ function rivalOf(candidates: readonly string[], further: readonly string[]): str
 
 /**
  * A name in a path as an origin reads it: without parameters, and without escapes, of which the edge lets harmless ones
- * pass. Some log pipelines encode the percent sign once more.
+ * pass. Some log pipelines encode the percent sign once more. `odd_path` tells where there is any of this.
  */
 function plainName(dialect: Dialect, name: string): string {
   const bare = `split_part(${name}, ';', 1)`;
   const decoded = `coalesce(try(url_decode(replace(${bare}, '%25', '%'))), ${bare})`;
-  return (
-    `case when ${dialect.contains(name, '%')} then ${decoded} ` +
-    `when ${dialect.contains(name, ';')} then ${bare} else ${name} end`
-  );
+  return `case when odd_path then ${decoded} else ${name} end`;
 }
 
 function coalesce(candidates: readonly (string | undefined | '')[], type: string): string {
