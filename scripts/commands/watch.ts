@@ -117,7 +117,11 @@ async function watchLog(cli: Cli, log: string | undefined, options: WatchOptions
 
   try {
     if (options.revoke && !options.dryRun)
-      await withSession(cli, options, async (session) => acts(session, options, run));
+      await withSession(cli, options, async (session) => acts(session, options, run), {
+        onRefused: (refused) => {
+          for (const { message } of refused) cli.warn(`passed over by WAF: ${message}`);
+        },
+      });
     else await run({ store: streaming.memoryAggregates() });
   } finally {
     clearTimeout(timer);

@@ -1,0 +1,147 @@
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createDynamoLedger, ensureLedgerTable } from '../../revoker/ledger/dynamodb.js';
+import { createKvsApi, memoryStorage, type KvsApi } from '../../scripts/local-edge/kvs-api.js';
+import { createWafApi, type WafApi, type WafFault } from '../../scripts/local-edge/wafv2-api.js';
+import { startDynamoDb, type LoopbackDynamoDb } from '../doubles/dynamodb.js';
+import { portcullis } from './command-run.js';
+
+const arn = 'arn:aws:cloudfront::000000000000:key-value-store/11111111-2222-4333-8444-555555555555';
+const start = Math.floor(Date.now() / 1000) - 600;
+const session = Buffer.alloc(16, 0xfb).toString('base64url');
+const token = `eyJhbGciOiJIUzI1NiJ9.${Buffer.from(JSON.stringify({ sid: session, sub: 'alice' })).toString('base64url')}.${'S'.repeat(43)}`;
+const hosts = ['11.1.0.9', '11.2.0.9', '240.1.0.9', '11.3.0.9', '11.4.0.9', '11.5.0.9'];
+
+let folder: string;
+let log: string;
+let database: LoopbackDynamoDb;
+let kvs: KvsApi;
+let waf: WafApi;
+let fault: WafFault | undefined;
+let tables = 0;
+const before = process.env['PORTCULLIS_LOCAL'];
+
+beforeAll(async () => {
+  database = await startDynamoDb();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  fault = undefined;
+  folder = await mkdtemp(join(tmpdir(), 'portcullis-run-'));
+  log = join(folder, 'access.log');
+  kvs = await createKvsApi({ storage: memoryStorage(), arn });
+  waf = await createWafApi({ faults: () => fault });
+  const tablePrefix = `run-${++tables}-`;
+  await ensureLedgerTable(database.client, `${tablePrefix}ledger`);
+  process.env['PORTCULLIS_LOCAL'] = join(folder, 'local.json');
+  await writeFile(
+    process.env['PORTCULLIS_LOCAL'],
+    JSON.stringify({
+      kvs: { endpoint: kvs.endpoint, arn },
+      dynamodb: { endpoint: database.endpoint, tablePrefix },
+      waf: { endpoint: waf.endpoint },
+    }),
+  );
+  await writeFile(log, shared());
+});
+afterEach(async () => {
+  if (before === undefined) delete process.env['PORTCULLIS_LOCAL'];
+  else process.env['PORTCULLIS_LOCAL'] = before;
+  await kvs.close();
+  await waf.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** One session that six hosts fetch at once. */
+function shared(): string {
+  const lines: string[] = [];
+  for (let segment = 0; segment < 60; segment++) {
+    for (const address of hosts) {
+      lines.push(
+        JSON.stringify({
+          timestamp: start + segment * 2,
+          'c-ip': address,
+          'c-country': 'US',
+          asn: 16509,
+          'sc-status': 200,
+          'sc-bytes': 40_000,
+          'cs-method': 'GET',
+          'cs-uri-stem': `/live/${token}/ch1/v1/seg_${segment}.ts`,
+          'cs-user-agent': 'Mozilla/5.0',
+        }),
+      );
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+const run = (...words: string[]) => portcullis('detect', 'run', log, ...words);
+const blocked = (): unknown => waf.find('ipset', 'portcullis-blocked-v4-1')?.['Addresses'];
+
+async function recorded(): Promise<number> {
+  let count = 0;
+  for await (const entry of createDynamoLedger({ client: database.client, table: `run-${tables}-ledger` }).scan())
+    count += entry.state === 'active' ? 1 : 0;
+  return count;
+}
+
+interface Summary {
+  readonly acted: Record<string, unknown> & { readonly planned: Record<string, unknown>[] };
+}
+
+describe('acting on what was found', () => {
+  it('passes over what the WAF sets refuse, names it, and does the rest', async () => {
+    const { code, out, notes } = await run('--local', '--revoke', '--json');
+    expect(notes).toContain('passed over by WAF: 240.1.0.9/32 touches');
+    expect((JSON.parse(out) as Summary).acted).toMatchObject({
+      done: 6,
+      passedOver: ['240.1.0.9/32'],
+      failed: [],
+      dryRun: false,
+    });
+    expect(code).toBe(0);
+    expect(blocked()).toEqual(hosts.filter((host) => !host.startsWith('240')).map((host) => `${host}/32`));
+    expect(await recorded()).toBe(7);
+  });
+
+  it('counts nothing as done that a target has not taken, says so, and fails', async () => {
+    fault = { error: 'WAFLimitsExceededException' };
+    const { code, out, notes } = await run('--local', '--revoke', '--json');
+    expect(code).toBe(1);
+    expect(notes).toContain('"code":"targets_waiting"');
+    expect((JSON.parse(out) as Summary).acted).toMatchObject({ done: 1, failed: [{ target: 'waf', actions: 6 }] });
+    expect(await recorded()).toBe(7);
+  });
+
+  it('lists in a dry run what would be done, writes the report, and changes nothing', async () => {
+    const html = join(folder, 'report.html');
+    const { code, out } = await run('--local', '--revoke', '--dry-run', '--json', '--html', html);
+    expect(code).toBe(0);
+    const { acted } = JSON.parse(out) as Summary;
+    expect(acted).toMatchObject({ dryRun: true, done: 0 });
+    expect(acted.planned).toHaveLength(7);
+    expect(acted.planned[0]).toMatchObject({ action: 'revokeSession', scope: 'session', id: session, session });
+    expect((await stat(html)).size).toBeGreaterThan(1000);
+    const { out: shown } = await run('--local', '--revoke', '--dry-run');
+    expect(shown).toMatch(new RegExp(`revokeSession +session ${session} +\\d+ +24 h`));
+    expect(shown).toMatch(/blockAddress +network 11\.1\.0\.9\/32 +\d+ +120 min/);
+    expect(await recorded()).toBe(0);
+  });
+});
+
+describe('what cannot be meant', () => {
+  it.each([
+    [['--held'], '--held says nothing without --revoke'],
+    [['--dry-run'], '--dry-run says nothing without --revoke'],
+    [['--limit', '0'], '--limit wants a positive whole number, not 0'],
+    [['--limit', '1.5'], '--limit wants'],
+    [['--html', '/no/such/folder/report.html'], '--html: there is no folder /no/such/folder'],
+    [['--html', tmpdir()], 'is a folder'],
+  ])('%j is told before anything is read', async (words, message) => {
+    const { code, out, notes } = await run(...words);
+    expect([code, out]).toEqual([2, '']);
+    expect(notes).toContain(message);
+  });
+});
