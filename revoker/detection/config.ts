@@ -2,15 +2,22 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /** Where a token stands in a request. The same definition as the placements of the tokens; only what a log shows is used. */
-const placementSchema = z.union([
-  z
-    .object({
-      kind: z.literal('path'),
-      mode: z.enum(['prefix', 'marker', 'first']),
-      prefix: z.string().startsWith('/').optional(),
-    })
-    .loose(),
-  z.object({ kind: z.enum(['query', 'cookie', 'path-parameter', 'header']), name: z.string().optional() }).loose(),
+const placementSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('path'),
+    mode: z.enum(['prefix', 'marker', 'first']),
+    prefix: z.string().startsWith('/').optional(),
+    marker: z.string().startsWith('/').optional(),
+  }),
+  z.strictObject({
+    kind: z.enum(['query', 'cookie', 'path-parameter', 'header']),
+    name: z.string().optional(),
+    // Attributes of the cookie: no log shows them.
+    domain: z.string().optional(),
+    path: z.string().optional(),
+    sameSite: z.string().optional(),
+    partitioned: z.boolean().optional(),
+  }),
 ]);
 
 /** A token placement as the detector reads it. */
@@ -277,6 +284,36 @@ export class DetectionConfigError extends Error {
 export function parseDetectionConfig(input: unknown = {}): DetectionConfig {
   const parsed = detectionConfigSchema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map((found) => `detection.${found.path.join('.')}: ${found.message}`);
-  throw new DetectionConfigError(lines.join('\n'));
+  throw new DetectionConfigError(parsed.error.issues.flatMap(problems).join('\n'));
+}
+
+function problems(found: z.core.$ZodIssue): string[] {
+  const where = (key?: string): string =>
+    ['detection', ...found.path.map(String), ...(key === undefined ? [] : [key])].join('.');
+  if (found.code !== 'unrecognized_keys') return [`${where()}: ${found.message}`];
+  const known = settingsAt(found.path);
+  return found.keys.map((key) => {
+    const nearest = known.find((name) => near(name.toLowerCase(), key.toLowerCase()));
+    return `${where(key)}: no such setting${nearest === undefined ? '' : `; is ${nearest} meant?`}`;
+  });
+}
+
+/** The settings that there are in a section. Where one has defaults all the way, they are its keys. */
+function settingsAt(path: readonly PropertyKey[]): string[] {
+  let section: unknown = detectionConfigSchema.parse({});
+  for (const part of path) section = (section as Partial<Record<PropertyKey, unknown>> | undefined)?.[part];
+  return typeof section === 'object' && section !== null && !Array.isArray(section) ? Object.keys(section) : [];
+}
+
+/** Whether one letter more, less, other or at its neighbour's place makes one word of the other. */
+function near(one: string, other: string): boolean {
+  let same = 0;
+  while (same < one.length && one[same] === other[same]) same++;
+  const [a, b] = [one.slice(same), other.slice(same)];
+  return (
+    a.slice(1) === b ||
+    a === b.slice(1) ||
+    a.slice(1) === b.slice(1) ||
+    (a.slice(2) === b.slice(2) && a[0] === b[1] && a[1] === b[0])
+  );
 }

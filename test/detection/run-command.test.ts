@@ -145,3 +145,44 @@ describe('what cannot be meant', () => {
     expect(notes).toContain(message);
   });
 });
+
+describe('settings and fields', () => {
+  const file = async (text: string): Promise<string> => {
+    const name = join(folder, 'settings.json');
+    await writeFile(name, text);
+    return name;
+  };
+
+  it.each([
+    ['null', 'an object with settings was expected'],
+    ['[]', 'an object with settings was expected'],
+    ['7', 'an object with settings was expected'],
+    ['{"detection":null}', 'an object with settings was expected as its detection section'],
+    ['{"treshold":60}', 'detection.treshold: no such setting; is threshold meant?'],
+    ['{', 'it holds no JSON'],
+  ])('%s are refused', async (text, message) => {
+    const { code, notes } = await run('--settings', await file(text));
+    expect([code, notes]).toEqual([2, expect.stringContaining(message)]);
+  });
+
+  it.each([
+    ['--settings', 'nofile.json', 'there is no such file'],
+    ['--settings', tmpdir(), 'it is a folder'],
+    ['--fields', 'nofile.txt', 'there is no such file'],
+    ['--fields', tmpdir(), 'it is a folder'],
+    ['--fields', 'c-ip,sc-status', 'path, timestamp missing'],
+  ])('%s %s is told in words', async (flag, name, message) => {
+    const { code, notes } = await run(flag, name);
+    expect([code, notes]).toEqual([2, expect.stringContaining(message)]);
+    expect(notes).not.toMatch(/ENOENT|EISDIR/);
+  });
+
+  it('show a session between the threshold and the score that is watched', async () => {
+    const weights = Object.fromEntries(
+      ['distantPlayheads', 'concurrentNetworks', 'hosting'].map((name) => [name, { points: 0 }]),
+    );
+    const settings = await file(JSON.stringify({ weights: { ...weights, repeatedSegments: { points: 25 } } }));
+    const { out } = await run('--settings', settings, '--threshold', '20', '--json');
+    expect(JSON.parse(out)).toMatchObject({ flagged: [{ session, score: 25 }], watched: 0 });
+  });
+});
