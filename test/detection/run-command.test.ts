@@ -146,6 +146,14 @@ describe('what cannot be meant', () => {
   });
 });
 
+it('explains and revokes a session as it is printed, also where it begins with a hyphen', async () => {
+  expect(session).toMatch(/^-/);
+  const explained = await portcullis('detect', 'explain', session, log, '--json');
+  expect([explained.code, JSON.parse(explained.out)]).toMatchObject([0, { session, flagged: true }]);
+  const revoked = await portcullis('revoke', 'session', session, '--local', '--reason', session, '--json');
+  expect(JSON.parse(revoked.out)).toMatchObject({ results: [{ scope: 'session', id: session, reason: session }] });
+});
+
 describe('settings and fields', () => {
   const file = async (text: string): Promise<string> => {
     const name = join(folder, 'settings.json');
