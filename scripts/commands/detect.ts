@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { PlannedAction } from '../../revoker/detection/actions.js';
 import type { DetectionConfig } from '../../revoker/detection/config.js';
+import type { ReadingReport } from '../../revoker/detection/duckdb.js';
 import type { Detection } from '../../revoker/detection/run.js';
 import { sparkline } from '../../revoker/detection/sparkline.js';
 import type { Verdict } from '../../revoker/detection/verdict.js';
@@ -95,7 +96,10 @@ The logs hold live credentials: tokens. They are hashed as they are read and app
       .argument('<logs...>', 'logs that are known to be clean')
       .description('Propose thresholds from a clean log'),
   )
-    .addHelpText('after', '\nExamples:\n  $ portcullis detect calibrate quiet-evening/ --json > proposal.json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ portcullis detect calibrate quiet-evening/ --json > proposal.json\n  $ portcullis detect run logs/ --settings proposal.json',
+    )
     .action(async (logs: string[], options: ReadOptions) => {
       await calibrateOn(cli, logs, options);
     });
@@ -160,7 +164,7 @@ async function read(
       ...(sessions === undefined ? {} : { sessions }),
     });
     progress.done();
-    warn(cli, found);
+    checkReading(cli, found.reading);
     return { config, found };
   } catch (error) {
     throw readable(error);
@@ -186,15 +190,38 @@ function readable(error: unknown): unknown {
   return error;
 }
 
-function warn(cli: Cli, { reading }: Detection): void {
+/** Least share of the records with a token; below it the places where tokens are looked for may be wrong. */
+const fewTokens = 0.2;
+
+/** Warns of what was passed over; an error where nothing was understood, for then nothing was looked at. */
+function checkReading(cli: Cli, reading: ReadingReport): void {
   for (const file of reading.skipped.slice(0, 10)) cli.warn(`${file.file} passed over: ${file.why}`);
   if (reading.skipped.length > 10) cli.warn(`${reading.skipped.length - 10} more files passed over`);
   for (const file of reading.damaged.slice(0, 10)) cli.warn(`${file.file}: ${file.why}`);
   if (reading.damaged.length > 10) cli.warn(`${reading.damaged.length - 10} more files read in part`);
   if (reading.unreadable > 0) cli.warn(`${reading.unreadable} lines are no records and were passed over`);
   if (reading.future > 0) cli.warn(`${reading.future} records are dated in the future and were passed over`);
-  if (reading.records > 0 && reading.tokened === 0) {
-    cli.warn('no record carries a token where the configured placements look for one');
+  if (
+    reading.records === 0 &&
+    reading.unreadable + reading.future + reading.skipped.length + reading.damaged.length === 0
+  ) {
+    cli.warn('the logs hold no record');
+    return;
+  }
+  if (reading.records === 0) {
+    throw new CliError('nothing_readable', 'No record of these logs could be understood.', {
+      hint:
+        reading.future > 0
+          ? 'Its records are dated in the future: is the clock right?'
+          : 'Is it an access log of CloudFront? Without a header line, name its columns with --fields.',
+    });
+  }
+  if (reading.tokened < fewTokens * reading.records) {
+    const share = Math.round((100 * reading.tokened) / reading.records);
+    cli.warn(
+      `${reading.tokened === 0 ? 'no record carries' : `only ${share} % of the records carry`} a token where the configured placements look for one: ` +
+        'see detection.placements, and publicPaths for what is served without',
+    );
   }
   if (reading.tokened > 0 && !reading.located) {
     cli.warn('the logs tell no autonomous system or country: add --address-database, or the fields asn and c-country');
@@ -311,8 +338,7 @@ function summaryOf(found: Detection, acted: Acted | undefined): unknown {
   const { reading, audience, verdicts, plan } = found;
   return {
     sessions: audience.sessions,
-    from: iso(audience.from),
-    until: iso(audience.until),
+    ...(audience.from > 0 ? { from: iso(audience.from), until: iso(audience.until) } : {}),
     reading,
     flagged: verdicts
       .filter((verdict) => verdict.flagged)
@@ -522,8 +548,17 @@ async function calibrateOn(cli: Cli, logs: readonly string[], options: ReadOptio
       ...(addresses === undefined ? {} : { addresses }),
     });
     try {
-      const found = calibrate(await database.rows({ every: true }), config, database.audience);
-      cli.result({ ...found, reading: database.reading }, () =>
+      const { reading } = database;
+      checkReading(cli, reading);
+      const rows = await database.rows({ every: true });
+      const found = calibrate(rows, config, database.audience, await database.accounts());
+      const abused = found.proposals.filter((proposal) => proposal.abused).map(({ weight }) => weight);
+      if (abused.length > 0) {
+        cli.warn(
+          `the log looks abused, so nothing is proposed for ${abused.join(', ')}: take a log without the sessions that detect run flags`,
+        );
+      }
+      cli.result({ ...found, reading }, () =>
         [
           `${found.windows} windows of ${found.sessions} sessions with enough evidence; the current settings flag ${found.flaggedNow} of them`,
           '',
@@ -533,9 +568,11 @@ async function calibrateOn(cli: Cli, logs: readonly string[], options: ReadOptio
               proposal.weight,
               proposal.clean,
               `${proposal.current.from}–${proposal.current.to}`,
-              proposal.proposed.from === proposal.current.from
-                ? 'keep'
-                : `${proposal.proposed.from}–${proposal.proposed.to}`,
+              proposal.abused
+                ? 'looks abused'
+                : proposal.proposed.from === proposal.current.from
+                  ? 'keep'
+                  : `${proposal.proposed.from}–${proposal.proposed.to}`,
             ]),
           ),
           '',

@@ -194,3 +194,49 @@ describe('settings and fields', () => {
     expect(JSON.parse(out)).toMatchObject({ flagged: [{ session, score: 25 }], watched: 0 });
   });
 });
+
+describe('logs that tell little', () => {
+  it('of which nothing is understood are an error', async () => {
+    await writeFile(log, `not a log\n${'x'.repeat(1000)}\n`);
+    const { code, out, notes } = await run('--json');
+    expect([code, out]).toEqual([1, '']);
+    expect(notes).toContain('No record of these logs could be understood');
+    const realTime = await portcullis('detect', 'run', log, '--fields', 'timestamp,c-ip,sc-status,cs-uri-stem');
+    expect([realTime.code, realTime.notes]).toEqual([1, expect.stringContaining('No record of these logs')]);
+  });
+
+  it('with no record at all have no beginning and no end', async () => {
+    await writeFile(log, '#Fields: date time c-ip sc-status cs-uri-stem\n');
+    const { code, out, notes } = await run('--json');
+    expect([code, notes]).toEqual([0, expect.stringContaining('the logs hold no record')]);
+    expect(JSON.parse(out)).not.toHaveProperty('from');
+  });
+
+  it.each([
+    [10, 'only 10 % of the records carry a token where'],
+    [60, 'no record carries a token where'],
+  ])('of which few carry a token say so', async (stripped, message) => {
+    const lines = shared().trimEnd().split('\n').slice(0, 60);
+    const bare = stripped === 60 ? 60 : 54;
+    await writeFile(log, lines.map((line, i) => (i < bare ? line.replace(`/${token}`, '') : line)).join('\n') + '\n');
+    const { code, notes } = await run();
+    expect([code, notes]).toEqual([0, expect.stringContaining(message)]);
+  });
+});
+
+describe('calibrating', () => {
+  it('warns as reading does, calls an abused log one, and proposes what --settings takes', async () => {
+    const { code, out, notes } = await portcullis('detect', 'calibrate', log, '--json');
+    expect(code).toBe(0);
+    expect(notes).toContain('the log looks abused, so nothing is proposed for repeatedSegments');
+    const proposal = JSON.parse(out) as { config: { weights: object } };
+    expect(proposal.config.weights).toHaveProperty('concurrentNetworks');
+    expect(proposal.config.weights).not.toHaveProperty('repeatedSegments');
+    const file = join(folder, 'proposal.json');
+    await writeFile(file, out);
+    const again = await run('--settings', file, '--json');
+    expect([again.code, again.notes]).toEqual([0, '']);
+    await writeFile(log, `${shared()}nonsense\n{"timestamp":"x"}\n`);
+    expect((await portcullis('detect', 'calibrate', log)).notes).toContain('2 lines are no records');
+  });
+});
