@@ -166,6 +166,16 @@ test('looks for tokens where the running functions do, whatever the configuratio
   expect((await watch('--local', '--once')).lines.at(-1)).toMatchObject({ convicted: 1 });
 });
 
+test('says that it waits for a log that is not there yet, and reads none once', async () => {
+  const missing = join(folder, 'later.log');
+  const waiting = await watch(missing, '--for', '1s');
+  expect([waiting.code, waiting.notes]).toEqual([0, expect.stringContaining(`${missing} is not there yet`)]);
+  const once = await watch(missing, '--once');
+  expect([once.code, once.notes]).toEqual([1, expect.stringContaining('there is no such file')]);
+  const wrong = await watch(folder, '--once');
+  expect([wrong.code, wrong.notes]).toEqual([2, expect.stringContaining('is a folder; one growing file')]);
+});
+
 test('ends by itself after the time it is given', async () => {
   const { code, lines } = await watch('--local', '--from-start', '--for', '1s');
   expect(code).toBe(0);
