@@ -57,7 +57,6 @@ export function printable(text: string): string {
 
 /** One line of JSON. C1 controls, which JSON lets stand as they are, are escaped: a terminal may obey them. */
 export function jsonLine(value: unknown): string {
-   
   const escaped = JSON.stringify(value).replace(
     /[\u007f-\u009f]/g,
     (character) => `\\u00${character.charCodeAt(0).toString(16)}`,

@@ -63,13 +63,9 @@ async function checkEmpty(folder: string): Promise<void> {
     throw new CliError('no_folder', `${folder} is no folder that logs can be written to (${error.code ?? 'unknown'}).`);
   });
   if (found.length > 0) {
-    throw new CliError(
-      'folder_not_empty',
-      `${folder} holds ${found.length} files already; the labels would not tell of them.`,
-      {
-        hint: 'Name a new or an empty folder.',
-      },
-    );
+    throw new CliError('folder_not_empty', `${folder} is not empty; the labels would not tell of what is there.`, {
+      hint: 'Name a new or an empty folder.',
+    });
   }
 }
 
