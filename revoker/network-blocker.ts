@@ -34,11 +34,24 @@ function keyOf(entry: LedgerEntry): string {
   return entry.scope === 'asn' ? `AS${entry.id}` : entry.id;
 }
 
-/** Carries revocations of networks and autonomous systems to WAF's address sets. */
-export function wafNetworkBlocker(blocker: AddressBlocker): NetworkBlocker {
+/**
+ * Carries revocations of networks and autonomous systems to WAF's address sets.
+ *
+ * @param onRefused Told what the sets refuse (private, documentation, allow-listed, very wide ranges), which is then passed
+ *   over and stays refused at minting. Without it a refused range is an error once the others are blocked: a person who
+ *   named it must hear that it is not.
+ */
+export function wafNetworkBlocker(
+  blocker: AddressBlocker,
+  onRefused?: (refused: BlockOutcome['refused']) => void,
+): NetworkBlocker {
   const check = ({ refused }: BlockOutcome): void => {
     const [first] = refused;
     if (!first) return;
+    if (onRefused) {
+      onRefused(refused);
+      return;
+    }
     throw new RevokerError('target_failed', `WAF did not take ${first.address}: ${first.message}`, {
       hint: 'It is refused at minting. Lift it, or block a narrower range.',
     });

@@ -31,10 +31,48 @@ export async function readAddressDatabase(file: string): Promise<AddressRange[]>
     throw new AddressDatabaseError(`${file}: cannot be read`);
   });
   try {
-    return /\.mmdb$/i.test(file) ? readMmdb(data) : parseAddressCsv(data.toString('utf8'));
+    return disjoint(/\.mmdb$/i.test(file) ? readMmdb(data) : parseAddressCsv(data.toString('utf8')));
   } catch (error) {
     throw new AddressDatabaseError(`${file}: ${error instanceof Error ? error.message : 'not an address database'}`);
   }
+}
+
+const moved = (hex: string, by: 1n | -1n): string =>
+  (BigInt(`0x${hex}`) + by).toString(16).toUpperCase().padStart(32, '0');
+
+/**
+ * Ranges of which no two share an address, in order. Of several around an address the innermost counts: the one that begins
+ * last, then the one that ends first, then the one named last. Of n ranges come fewer than 2n.
+ */
+export function disjoint(ranges: readonly AddressRange[]): AddressRange[] {
+  const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+  const sorted = [...ranges].sort((a, b) => compare(a.first, b.first) || compare(b.last, a.last));
+  const pieces: AddressRange[] = [];
+  // The ranges begun and not ended, innermost last, and where the innermost goes on.
+  const open: AddressRange[] = [];
+  let at = '';
+  const closeUpTo = (first: string | undefined): void => {
+    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+      if (first !== undefined && top.last >= first) break;
+      open.pop();
+      if (top.last < at) continue;
+      pieces.push(at === top.first ? top : { ...top, first: at });
+      // Nothing lies behind the last address of all.
+      if (/^F+$/.test(top.last)) return void open.splice(0);
+      // Only where a range goes on around the one that ends is there something to count.
+      if (open.length > 0) at = moved(top.last, 1n);
+    }
+    const top = open.at(-1);
+    if (top !== undefined && first !== undefined && at < first)
+      pieces.push({ ...top, first: at, last: moved(first, -1n) });
+  };
+  for (const range of sorted) {
+    closeUpTo(range.first);
+    open.push(range);
+    at = range.first;
+  }
+  closeUpTo(undefined);
+  return pieces;
 }
 
 const columnNames: Readonly<Record<string, readonly string[]>> = {
@@ -99,6 +137,7 @@ export function addressToHex(address: string): string | undefined {
       .filter((group) => group !== '')
       .map((group) => group.padStart(4, '0'))
       .join('');
+  if (/[0-9a-f]{5}|:::/i.test(address)) return undefined;
   const left = digits(head);
   const right = digits(tail ?? '');
   if (tail === undefined ? left.length !== 32 : left.length + right.length > 32) return undefined;
@@ -110,8 +149,9 @@ export function rangeOfNetwork(network: string): { first: string; last: string }
   const [address = '', length = ''] = network.split('/');
   const hex = addressToHex(address);
   if (hex === undefined) return undefined;
+  if (!/^\d{0,3}$/.test(length)) return undefined;
   const bits = length === '' ? 128 : Number(length) + (address.includes(':') ? 0 : 96);
-  if (!Number.isInteger(bits) || bits < 0 || bits > 128) return undefined;
+  if (bits > 128) return undefined;
   const rest = (1n << BigInt(128 - bits)) - 1n;
   const value = BigInt(`0x${hex}`);
   const text = (number: bigint): string => number.toString(16).toUpperCase().padStart(32, '0');

@@ -1,6 +1,6 @@
 import type { DetectionConfig, Ramp } from './config.js';
-import type { FeatureRow } from './features.js';
-import { judge, paceOf, type Usual } from './verdict.js';
+import type { AccountRow, FeatureRow } from './features.js';
+import { judge, judgeWindow, type Usual } from './verdict.js';
 
 /** What calibration proposes for one weight. */
 export interface Proposal {
@@ -9,6 +9,8 @@ export interface Proposal {
   readonly clean: number;
   readonly current: { readonly from: number; readonly to: number };
   readonly proposed: { readonly from: number; readonly to: number };
+  /** Whether the log shows so much of this that it can hardly be clean: nothing is proposed then. */
+  readonly abused: boolean;
 }
 
 export interface Calibration {
@@ -24,24 +26,35 @@ export interface Calibration {
   };
 }
 
-const share = (part: number, whole: number): number => (whole > 0 ? part / whole : 0);
+/** The weights that a clean log can tell something about; the largest value of those that are shares. */
+const calibrated = {
+  repeatedSegments: 1,
+  distantPlayheads: 1,
+  concurrentNetworks: Infinity,
+  concurrentPlayers: 1,
+  autonomousSystems: Infinity,
+  countries: Infinity,
+  countriesAtOnce: 1,
+  pace: Infinity,
+  renditions: Infinity,
+} as const satisfies Partial<Record<keyof DetectionConfig['weights'], number>>;
 
-type Measure = (row: FeatureRow, config: DetectionConfig, usual: Usual) => number;
+type CalibratedWeight = keyof typeof calibrated;
 
-/** How each weight's value is measured; the same as in the verdict. */
-const measured = {
-  repeatedSegments: (row) => share(row.repeatedPositions, row.positions),
-  distantPlayheads: (row) => share(row.distantMoments, row.moments),
-  concurrentNetworks: (row) => row.mostNetworks,
-  concurrentPlayers: (row) => share(row.playerMoments, row.moments),
-  autonomousSystems: (row) => row.asns,
-  countries: (row) => row.countries,
-  countriesAtOnce: (row) => share(row.countryMoments, row.moments),
-  pace: paceOf,
-  renditions: (row) => share(row.renditions - row.positions, row.positions),
-} satisfies Partial<Record<keyof DetectionConfig['weights'], Measure>>;
-
-type CalibratedWeight = keyof typeof measured;
+/**
+ * The configuration under which the verdict tells every value it measures, so that evidence and changes-over count here as
+ * they do there: all signals have all their points at 0, and no rule adds its own.
+ */
+function telling(config: DetectionConfig): DetectionConfig {
+  const everything = { points: 100, from: -1, to: 0 };
+  return {
+    ...config,
+    weights: Object.fromEntries(
+      Object.keys(config.weights).map((name) => [name, everything]),
+    ) as unknown as DetectionConfig['weights'],
+    hardRules: { concurrentNetworks: 0, countriesPerWindow: 0, pace: 0 },
+  };
+}
 
 /** A clean window may exceed the proposal in one case out of this many. */
 const oneIn = 10_000;
@@ -56,27 +69,45 @@ const round = (value: number): number => Math.round(value * 100) / 100;
 
 /**
  * Proposes thresholds from a log known to be clean: each ramp begins above what nearly every clean window shows. A ramp is
- * only moved up, never below its default: a clean log cannot tell how little an abuser needs.
+ * only moved up, never below its default: a clean log cannot tell how little an abuser needs. Nor is it moved where no
+ * value could reach its end: a log that shows so much is not clean.
  */
-export function calibrate(rows: readonly FeatureRow[], config: DetectionConfig, usual: Usual): Calibration {
+export function calibrate(
+  rows: readonly FeatureRow[],
+  config: DetectionConfig,
+  usual: Usual,
+  accounts: readonly AccountRow[] = [],
+): Calibration {
   const enough = rows.filter((row) => row.media >= config.evidence.media && row.moments >= config.evidence.moments);
+  const all = telling(config);
+  const values = new Map<string, number[]>();
+  for (const row of enough) {
+    for (const { signal, value } of judgeWindow(row, all, usual).contributions) {
+      const list = values.get(signal);
+      if (list) list.push(value);
+      else values.set(signal, [value]);
+    }
+  }
   const proposals: Proposal[] = [];
   const weights: Record<string, { from: number; to: number }> = {};
-  for (const [name, measure] of Object.entries(measured) as [CalibratedWeight, Measure][]) {
+  for (const [name, largest] of Object.entries(calibrated) as [CalibratedWeight, number][]) {
     const { from, to }: Ramp = config.weights[name];
-    const clean = round(nearlyAll(enough.map((row) => measure(row, config, usual))));
+    const current = { from, to };
+    const clean = round(nearlyAll(values.get(name) ?? []));
     const whole = Number.isInteger(from);
     const begin = whole ? Math.max(from, Math.ceil(clean)) : Math.max(from, round(clean * 1.1));
-    const proposed = begin === from ? { from, to } : { from: begin, to: round(begin + (to - from)) };
-    proposals.push({ weight: name, clean, current: { from, to }, proposed });
-    if (begin !== from) weights[name] = proposed;
+    const moved = { from: begin, to: round(begin + (to - from)) };
+    const abused = begin !== from && moved.to > largest;
+    const proposed = begin === from || abused ? current : moved;
+    proposals.push({ weight: name, clean, current, proposed, abused });
+    if (proposed !== current) weights[name] = proposed;
   }
-  const segment = usual.segmentSeconds;
+  const segment = round(usual.segmentSeconds ?? 0);
   return {
     windows: enough.length,
     sessions: new Set(enough.map((row) => row.session)).size,
     proposals,
-    flaggedNow: judge(rows, [], config, usual).filter((verdict) => verdict.flagged).length,
-    config: { weights, ...(segment === undefined ? {} : { segmentSeconds: round(segment) }) },
+    flaggedNow: judge(rows, accounts, config, usual).filter((verdict) => verdict.flagged).length,
+    config: { weights, ...(segment > 0 ? { segmentSeconds: segment } : {}) },
   };
 }

@@ -1,15 +1,23 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /** Where a token stands in a request. The same definition as the placements of the tokens; only what a log shows is used. */
-const placementSchema = z.union([
-  z
-    .object({
-      kind: z.literal('path'),
-      mode: z.enum(['prefix', 'marker', 'first']),
-      prefix: z.string().startsWith('/').optional(),
-    })
-    .loose(),
-  z.object({ kind: z.enum(['query', 'cookie', 'path-parameter', 'header']), name: z.string().optional() }).loose(),
+const placementSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('path'),
+    mode: z.enum(['prefix', 'marker', 'first']),
+    prefix: z.string().startsWith('/').optional(),
+    marker: z.string().startsWith('/').optional(),
+  }),
+  z.strictObject({
+    kind: z.enum(['query', 'cookie', 'path-parameter', 'header']),
+    name: z.string().optional(),
+    // Attributes of the cookie: no log shows them.
+    domain: z.string().optional(),
+    path: z.string().optional(),
+    sameSite: z.string().optional(),
+    partitioned: z.boolean().optional(),
+  }),
 ]);
 
 /** A token placement as the detector reads it. */
@@ -22,7 +30,7 @@ const share = (value: number): z.ZodDefault<z.ZodNumber> => z.number().min(0).ma
 /** How one signal turns into points: none up to `from`, all of `points` at `to`, in proportion between. */
 const rampSchema = (defaults: { points: number; from: number; to: number }) =>
   z
-    .object({
+    .strictObject({
       points: points(defaults.points),
       from: z.number().default(defaults.from),
       to: z.number().default(defaults.to),
@@ -33,7 +41,7 @@ const rampSchema = (defaults: { points: number; from: number; to: number }) =>
 export type Ramp = { points: number; from: number; to: number };
 
 const weightsSchema = z
-  .object({
+  .strictObject({
     /** Share of positions that two or more networks fetched within `togetherSeconds` of each other. */
     repeatedSegments: rampSchema({ points: 60, from: 0.12, to: 0.35 }),
     /** Share of the moments in which networks played at places far apart. */
@@ -71,7 +79,7 @@ const minutes = 60;
 const hours = 60 * minutes;
 
 const actionsSchema = z
-  .object({
+  .strictObject({
     /** From this score on a session is reported as watched. */
     watch: points(35),
     /** From this score on its tokens are answered as expired, so that the player must ask the CMS again. */
@@ -96,7 +104,7 @@ const actionsSchema = z
   });
 
 const ceilingsSchema = z
-  .object({
+  .strictObject({
     /** Most actions of each kind in one run; over it, everything of that kind waits for a person. */
     remint: count(500),
     revokeSession: count(100),
@@ -109,14 +117,21 @@ const ceilingsSchema = z
   })
   .prefault({});
 
+/** An IPv4 or IPv6 network in CIDR notation; an IPv4 address in IPv6 is written as IPv4. */
+function isNetwork(text: string): boolean {
+  const [, address = '', length = ''] = /^([0-9a-fA-F:]+|[0-9.]+)\/(\d{1,3})$/.exec(text) ?? [];
+  const family = isIP(address);
+  return family !== 0 && Number(length) <= (family === 4 ? 32 : 128);
+}
+
 const allowListSchema = z
-  .object({
+  .strictObject({
     /** Sessions, as `portcullis revoke session` takes them. */
     sessions: z.array(z.string()).default([]),
     subjects: z.array(z.string()).default([]),
     /** Networks in CIDR notation: monitoring probes, partners' proxies, the office. */
     networks: z
-      .array(z.string().regex(/^[0-9a-fA-F.:]+\/\d{1,3}$/, 'expected a network such as 203.0.113.0/24'))
+      .array(z.string().refine(isNetwork, 'expected a network such as 203.0.113.0/24 or 2001:db8::/32'))
       .default([]),
     /** Autonomous systems whose networks count as one: carriers with nationwide NAT, privacy relays. */
     relayAsns: z.array(z.number().int().positive()).default([13335, 36183, 54113, 714]),
@@ -127,7 +142,7 @@ const allowListSchema = z
  * The detector's section of the configuration. Every value has a default; `portcullis detect calibrate` proposes others
  * from a log known to be clean.
  */
-export const detectionConfigSchema = z.object({
+export const detectionConfigSchema = z.strictObject({
   /** Length of a window, in seconds. A verdict comes at a window's end. */
   windowSeconds: z.number().int().min(30).max(86_400).default(300),
   /** Activity of two networks in the same moment of this many seconds is concurrent. */
@@ -164,7 +179,7 @@ export const detectionConfigSchema = z.object({
   publicPaths: z.array(z.string().startsWith('/')).default([]),
   /** Least evidence before a session is judged. */
   evidence: z
-    .object({
+    .strictObject({
       /** Media requests served. */
       media: count(20),
       /** Positions repeated by networks, or moments with distant playheads. */
@@ -175,7 +190,7 @@ export const detectionConfigSchema = z.object({
     .prefault({}),
   /** Limits over which a session is flagged whatever the rest says. 0 switches a rule off. */
   hardRules: z
-    .object({
+    .strictObject({
       /** Networks at once that repeat each other's segments. */
       concurrentNetworks: count(8),
       /** Countries in one window. */
@@ -237,7 +252,7 @@ export const detectionConfigSchema = z.object({
   approvalBelow: share(0.6),
   /** DuckDB's share of the machine. */
   resources: z
-    .object({
+    .strictObject({
       /** Whether work that exceeds `memory` may go to a private temporary folder; otherwise the run fails. */
       spill: z.boolean().default(true),
       threads: z.number().int().min(1).default(2),
@@ -269,6 +284,36 @@ export class DetectionConfigError extends Error {
 export function parseDetectionConfig(input: unknown = {}): DetectionConfig {
   const parsed = detectionConfigSchema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map((found) => `detection.${found.path.join('.')}: ${found.message}`);
-  throw new DetectionConfigError(lines.join('\n'));
+  throw new DetectionConfigError(parsed.error.issues.flatMap(problems).join('\n'));
+}
+
+function problems(found: z.core.$ZodIssue): string[] {
+  const where = (key?: string): string =>
+    ['detection', ...found.path.map(String), ...(key === undefined ? [] : [key])].join('.');
+  if (found.code !== 'unrecognized_keys') return [`${where()}: ${found.message}`];
+  const known = settingsAt(found.path);
+  return found.keys.map((key) => {
+    const nearest = known.find((name) => near(name.toLowerCase(), key.toLowerCase()));
+    return `${where(key)}: no such setting${nearest === undefined ? '' : `; is ${nearest} meant?`}`;
+  });
+}
+
+/** The settings that there are in a section. Where one has defaults all the way, they are its keys. */
+function settingsAt(path: readonly PropertyKey[]): string[] {
+  let section: unknown = detectionConfigSchema.parse({});
+  for (const part of path) section = (section as Partial<Record<PropertyKey, unknown>> | undefined)?.[part];
+  return typeof section === 'object' && section !== null && !Array.isArray(section) ? Object.keys(section) : [];
+}
+
+/** Whether one letter more, less, other or at its neighbour's place makes one word of the other. */
+function near(one: string, other: string): boolean {
+  let same = 0;
+  while (same < one.length && one[same] === other[same]) same++;
+  const [a, b] = [one.slice(same), other.slice(same)];
+  return (
+    a.slice(1) === b ||
+    a === b.slice(1) ||
+    a.slice(1) === b.slice(1) ||
+    (a.slice(2) === b.slice(2) && a[0] === b[1] && a[1] === b[0])
+  );
 }

@@ -23,7 +23,7 @@ export interface DetectionOptions {
 export interface Detection {
   readonly reading: ReadingReport;
   readonly audience: Audience;
-  /** Sessions with a score of `actions.watch` and above, highest first. */
+  /** Sessions with a score of `actions.watch` or of `threshold` and above, highest first. */
   readonly verdicts: readonly Verdict[];
   /** By session: where it was used from. */
   readonly places: ReadonlyMap<string, readonly SessionPlace[]>;
@@ -58,7 +58,8 @@ export async function detect(options: DetectionOptions): Promise<Detection> {
     const { reading, audience } = database;
     const rows = await database.rows(sessions === undefined ? {} : { sessions });
     const judged = judge(rows, await database.accounts(), config, audience);
-    const verdicts = judged.filter((verdict) => sessions !== undefined || verdict.score >= config.actions.watch);
+    const told = Math.min(config.actions.watch, config.threshold);
+    const verdicts = judged.filter((verdict) => sessions !== undefined || verdict.score >= told);
     const texts = verdicts.map((verdict) => verdict.sessionText);
     const bySession = <Value>(found: ReadonlyMap<string, Value>): Map<string, Value> =>
       new Map(

@@ -7,6 +7,7 @@ import { missingFields, normaliseFieldName, realTimeFields, standardFields } fro
 /** Files of one format and one list of columns: what a single scan reads. */
 export interface LogSource {
   readonly format: 'tsv' | 'json' | 'parquet';
+  /** As DuckDB takes them: a wildcard in a name stands in brackets. */
   readonly files: readonly string[];
   /** The columns as the files spell them; for Parquet found by the engine. */
   readonly columns: readonly string[];
@@ -35,6 +36,11 @@ export class LogSourceError extends Error {
 
 const headBytes = 256 * 1024;
 const wildcard = /[*?[\]{}]/;
+/** What DuckDB takes for a wildcard in the name of a file that is there. */
+const engineWildcard = /[*?[]/;
+
+/** A file's name as DuckDB takes it for itself: a wildcard stands in a class of its own. */
+const engineName = (file: string): string => file.replace(/[*?[]/g, '[$&]');
 
 /**
  * Finds the logs under files, folders and globs, and looks at each one's beginning to tell its format and columns.
@@ -55,11 +61,16 @@ export async function findLogs(places: readonly string[], fields?: readonly stri
         skipped.push({ file, why: source });
         continue;
       }
+      if (source.compressed && engineWildcard.test(file)) {
+        skipped.push({ file, why: 'its name holds *, ? or [, which stand for other names: rename it, or unpack it' });
+        continue;
+      }
       bytes += (await stat(file)).size;
       const key = JSON.stringify([source.format, source.columns, source.headerLines, source.compressed]);
       const group = groups.get(key);
-      if (group) group.files.push(file);
-      else groups.set(key, { source, files: [file] });
+      const name = engineName(file);
+      if (group) group.files.push(name);
+      else groups.set(key, { source, files: [name] });
     } catch (error) {
       skipped.push({ file, why: `cannot be opened (${(error as NodeJS.ErrnoException).code ?? 'unknown'})` });
     }
@@ -98,7 +109,9 @@ async function globFiles(pattern: string): Promise<string[]> {
 }
 
 function globExpression(pattern: string): RegExp {
+  const wrong = (why: string): LogSourceError => new LogSourceError(`${pattern}: ${why}`);
   let text = '';
+  let braces = 0;
   for (let i = 0; i < pattern.length; i++) {
     const character = pattern[i] as string;
     if (pattern.startsWith('**/', i)) {
@@ -106,13 +119,26 @@ function globExpression(pattern: string): RegExp {
       i += 2;
     } else if (character === '*') text += '[^/]*';
     else if (character === '?') text += '[^/]';
-    else if (character === '{') text += '(?:';
-    else if (character === '}') text += ')';
-    else if (character === ',') text += '|';
-    else if (character === '[' || character === ']') text += character;
-    else text += character.replace(/[.+^$()|\\]/g, '\\$&');
+    else if (character === '{') {
+      text += '(?:';
+      braces++;
+    } else if (character === '}' && braces > 0) {
+      text += ')';
+      braces--;
+    } else if (character === ',' && braces > 0) text += '|';
+    else if (character === '[') {
+      const [whole, not = '', members = ''] = /^\[([!^]?)(\]?[^\]]+)\]/.exec(pattern.slice(i)) ?? [];
+      if (whole === undefined) throw wrong('a [ in it has no ] after it');
+      text += `[${not && '^'}${members.replace(/[\\\]^[]/g, '\\$&')}]`;
+      i += whole.length - 1;
+    } else text += character.replace(/[.+^$()|\\\]{}]/g, '\\$&');
   }
-  return new RegExp(`^${text}$`);
+  if (braces > 0) throw wrong('a { in it has no } after it');
+  try {
+    return new RegExp(`^${text}$`);
+  } catch {
+    throw wrong('it is no pattern; [a-z] wants its ends in order');
+  }
 }
 
 async function head(file: string): Promise<Buffer> {

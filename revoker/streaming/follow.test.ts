@@ -96,6 +96,15 @@ describe('a line as a record', () => {
     );
   });
 
+  it.each([
+    ['{"timestamp(ms)":"1700000040250","cs(User-Agent)":"Mozilla","C_IP":"203.0.113.9"}', '1700000040.25'],
+    ['{"date":"2023-11-14","time":"22:14:00","cs_user_agent":"Mozilla","c-ip":"203.0.113.9"}', '1700000040'],
+    ['{"date":"today","time":"-","cs-user-agent":"Mozilla","c-ip":"203.0.113.9"}', '-'],
+  ])("knows CloudFront's names of every format: %s", (line, time) => {
+    const columns = Buffer.from(recordOfLine(line, ['timestamp', 'c-ip', 'cs-user-agent']), 'base64').toString();
+    expect(columns).toBe(`${time}\t203.0.113.9\tMozilla`);
+  });
+
   it('lets no value break the columns', () => {
     expect(decoded('{"timestamp":1,"c-ip":"a\\tb","asn":{"x":1},"cs-uri-stem":"/x\\ny"}')).toBe('1\ta b\t-\t/x y');
   });

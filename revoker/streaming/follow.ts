@@ -1,3 +1,4 @@
+import { normaliseFieldName } from '../detection/fields.js';
 import type { Handler, Scope } from '../lambdas/observe.js';
 import type { KinesisWindowEvent, WindowAnswer, WindowState } from './handler.js';
 import type { LogTail } from './tail.js';
@@ -76,26 +77,50 @@ export async function follow(options: FollowOptions): Promise<{ readonly records
 
 /**
  * A line as a record of the real-time log: columns between tabs, in base64. A line of JSON is laid out in the order of
- * `fields`; any other is taken as it is.
+ * `fields`, whichever of CloudFront's names its members have; any other is taken as it is.
  */
 export function recordOfLine(line: string, fields: readonly string[]): string {
   return Buffer.from(line.startsWith('{') ? columnsOf(line, fields) : line, 'utf8').toString('base64');
 }
 
 function columnsOf(line: string, fields: readonly string[]): string {
-  let values: Record<string, unknown>;
+  let members: Record<string, unknown>;
   try {
-    values = JSON.parse(line) as Record<string, unknown>;
+    members = JSON.parse(line) as Record<string, unknown>;
   } catch {
     return line;
   }
+  const values = new Map(Object.entries(members).map(([name, value]) => [normalised(name), value]));
   return fields
     .map((field) => {
-      const value = values[field];
+      const name = normalised(field);
+      const value = values.get(name) ?? (name === 'timestamp' ? secondsOf(values) : undefined);
       if (typeof value === 'number') return String(value);
       return typeof value === 'string' && value !== '' ? value.replace(/[\t\r\n]/g, ' ') : '-';
     })
     .join('\t');
+}
+
+/** The time of a standard log's line, which has no seconds since 1970. */
+function secondsOf(values: ReadonlyMap<string, unknown>): number | undefined {
+  const milliseconds = Number(values.get('timestamp-ms') ?? NaN);
+  const time = Number.isFinite(milliseconds)
+    ? milliseconds
+    : Date.parse(`${String(values.get('date'))}T${String(values.get('time'))}Z`);
+  return Number.isFinite(time) ? time / 1000 : undefined;
+}
+
+/** A log has a few dozen names; lines made up to have ever new ones fill no memory. */
+const mostNames = 1000;
+const names = new Map<string, string>();
+
+function normalised(name: string): string {
+  let known = names.get(name);
+  if (known === undefined) {
+    known = normaliseFieldName(name);
+    if (names.size < mostNames && name.length < 100) names.set(name, known);
+  }
+  return known;
 }
 
 function pause(milliseconds: number, signal: AbortSignal): Promise<void> {

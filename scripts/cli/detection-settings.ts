@@ -58,21 +58,58 @@ async function section(cli: Cli, options: ReadOptions): Promise<DetectionConfigI
     const { loadConfig, detectionSection } = await import('../config/index.js');
     return detectionSection(await loadConfig(cli.configPath));
   }
+  const { settings } = options;
+  const wrong = (message: string): CliError =>
+    new CliError('invalid_config', `--settings ${settings}: ${message}`, { exitCode: 2 });
+  const text = await readFile(settings, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw wrong(unreadable(error));
+  });
+  let parsed: unknown;
   try {
-    const parsed = JSON.parse(await readFile(options.settings, 'utf8')) as { detection?: object };
-    return parsed.detection ?? parsed;
-  } catch (error) {
-    throw new CliError('invalid_config', `${options.settings}: ${(error as Error).message}`, { exitCode: 2 });
+    parsed = JSON.parse(text);
+  } catch {
+    throw wrong('it holds no JSON.');
   }
+  if (!isSection(parsed)) throw wrong('an object with settings was expected.');
+  // A section by itself, one in a configuration, or what calibration proposes.
+  const inner = 'detection' in parsed ? parsed['detection'] : 'proposals' in parsed ? parsed['config'] : parsed;
+  if (!isSection(inner)) throw wrong('an object with settings was expected as its detection section.');
+  return inner;
+}
+
+const isSection = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Why a file that was named cannot be read, in words. */
+function unreadable({ code }: NodeJS.ErrnoException): string {
+  if (code === 'ENOENT') return 'there is no such file.';
+  if (code === 'EISDIR') return 'it is a folder, a file was expected.';
+  return `it cannot be read (${code ?? 'unknown'}).`;
 }
 
 /** `--fields`: names by comma, or a file with one a line. */
 export async function logFields(text: string | undefined): Promise<readonly string[] | undefined> {
   if (text === undefined) return undefined;
-  const list = existsSync(text) ? await readFile(text, 'utf8') : text;
-  const fields = list.split(/[\s,]+/).filter((field) => field !== '');
   const { missingFields } = await import('../../revoker/detection/fields.js');
+  const file = existsSync(text);
+  const list = file
+    ? await readFile(text, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        throw new CliError('usage', `--fields ${text}: ${unreadable(error)}`, { exitCode: 2 });
+      })
+    : text;
+  const fields = list.split(/[\s,]+/).filter((field) => field !== '');
+  if (!file && fields.length === 1) {
+    throw new CliError('usage', `--fields ${text}: there is no such file.`, {
+      exitCode: 2,
+      hint: 'Name a file with one field a line, or the fields with commas between.',
+    });
+  }
   const missing = missingFields(fields);
-  if (missing.length > 0) throw new CliError('usage', `--fields: ${missing.join(', ')} missing.`, { exitCode: 2 });
+  if (missing.length > 0) {
+    throw new CliError('usage', `--fields: ${missing.join(', ')} missing.`, {
+      exitCode: 2,
+      hint: 'A log is read by its address (c-ip), status (sc-status), path (cs-uri-stem) and time at least.',
+    });
+  }
   return fields;
 }

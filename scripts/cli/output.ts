@@ -50,9 +50,18 @@ export interface CliStreams {
 }
 
 /** Control characters from data would let a token or a log line drive the terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\u00b7');
+}
+
+/** One line of JSON. C1 controls, which JSON lets stand as they are, are escaped: a terminal may obey them. */
+export function jsonLine(value: unknown): string {
+  const escaped = JSON.stringify(value).replace(
+    /[\u007f-\u009f]/g,
+    (character) => `\\u00${character.charCodeAt(0).toString(16)}`,
+  );
+  return `${escaped}\n`;
 }
 
 function renderTable(columns: readonly (string | Column)[], rows: readonly (readonly (string | number)[])[]): string {
@@ -77,7 +86,7 @@ export function createCli(options: { json: boolean; configPath: string }, stream
     json: options.json,
     configPath: options.configPath,
     result(value, human) {
-      stdout.write(options.json ? `${JSON.stringify(value)}\n` : `${human()}\n`);
+      stdout.write(options.json ? jsonLine(value) : `${printable(human())}\n`);
     },
     line(text) {
       if (!options.json) stderr.write(`${printable(text)}\n`);

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { Command } from 'commander';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -62,6 +65,64 @@ describe('errors say what was wrong and what to do', () => {
       expect(exitCode).toBe(2);
       expect(error.trim().split('\n')).toHaveLength(1);
       expect(JSON.parse(error)).toMatchObject({ error: { code: 'usage' } });
+    },
+  );
+});
+
+describe('a group without a command', () => {
+  test.each(['detect', 'token', 'revoke', 'waf', 'revocations'])(
+    '%s prints its help and is wrong usage',
+    async (group) => {
+      const { exitCode, out, error } = await run(group);
+      expect([exitCode, out]).toEqual([2, '']);
+      expect(error).toMatch(new RegExp(`^Usage: portcullis ${group} .*\\n`));
+      expect(error).not.toContain('outputHelp');
+      expect(error).not.toContain('error:');
+    },
+  );
+
+  test('is done where help was asked for', async () => {
+    const { exitCode, out, error } = await run('detect', '--help');
+    expect([exitCode, error]).toEqual([0, '']);
+    expect(out).toContain('Usage: portcullis detect');
+  });
+
+  test('is an object under --json', async () => {
+    const { exitCode, error } = await run('--json', 'detect');
+    expect([exitCode, JSON.parse(error)]).toMatchObject([2, { error: { code: 'usage' } }]);
+  });
+});
+
+describe('ids that begin with a hyphen', () => {
+  const ids = ['-_v7-_v7-_v7-_v7-_v7-w', '--9xAbCdEfGhIjKlMnOpQr', '-yAAAAAAAAAAAAAAAAAAAA', '-VAAAAAAAAAAAAAAAAAAAA'];
+
+  test.each(ids)('%s is an argument', async (id) => {
+    const { exitCode, error } = await run('detect', 'explain', id, '/no/such/logs', '--threshold', '60', '--json');
+    expect([exitCode, JSON.parse(error)]).toMatchObject([1, { error: { code: 'no_logs' } }]);
+  });
+
+  test.each(ids)('%s is one behind -- too', async (id) => {
+    const { error } = await run('detect', 'explain', '--json', '--', id, '/no/such/logs');
+    expect(JSON.parse(error)).toMatchObject({ error: { code: 'no_logs' } });
+  });
+
+  test.each([
+    [['revoke', 'session', '-_v7-_v7-_v7-_v7-_v7-w'], 'no_store'],
+    [['revoke', 'subject', '-_v7-_v7-_v7-_v7-_v7-w', '--reason', '-_v7-_v7-_v7-_v7-_v7-w'], 'no_store'],
+    [['unrevoke', 'token', '-_v7-_v7-_v7-_v7-_v7-w'], 'no_store'],
+  ])('%j gets as far as the store', async (args, code) => {
+    const folder = await mkdtemp(join(tmpdir(), 'portcullis-program-'));
+    await writeFile(join(folder, 'empty.json'), '{}');
+    const { error } = await run('--json', '--config', join(folder, 'empty.json'), ...args);
+    await rm(folder, { recursive: true });
+    expect(JSON.parse(error)).toMatchObject({ error: { code } });
+  });
+
+  test.each(['--adress-database', '-address-database', '--treshold'])(
+    '%s is an unknown option still',
+    async (option) => {
+      const { exitCode, error } = await run('detect', 'explain', 'session', '/no/such/logs', option);
+      expect([exitCode, error]).toEqual([2, expect.stringContaining(`unknown option '${option}'`)]);
     },
   );
 });

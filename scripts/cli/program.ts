@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { commandGroups } from './commands.js';
-import { CliError, createCli, type Cli, type CliStreams } from './output.js';
+import { CliError, createCli, jsonLine, printable, type Cli, type CliStreams } from './output.js';
 
 export interface ProgramOptions {
   readonly version: string;
@@ -26,7 +26,6 @@ function makeProgram(version: string): Command {
     .option('--json', 'print the result as one line of JSON; errors too, on standard error')
     .option('--config <file>', 'the configuration', 'portcullis.config.ts')
     .helpCommand('help [command]', 'explain a command')
-    .showHelpAfterError('(portcullis --help explains it)')
     .configureHelp({ showGlobalOptions: true })
     .addHelpText(
       'after',
@@ -58,12 +57,13 @@ export async function runProgram(args: readonly string[], options: ProgramOption
       throw new CliError('no_such_file', `--config: there is no file ${global.configPath}`, { exitCode: 2 });
     }
     await registerCommands(program, cli, args);
-    prepare(program, streams);
+    prepare(program, streams, global.json);
+    program.hook('preAction', (_program, command) => unmarkIds(command));
     if (args.length === 0) {
       program.outputHelp();
       return 0;
     }
-    await program.parseAsync([...args], { from: 'user' });
+    await program.parseAsync(markIds(args), { from: 'user' });
     return 0;
   } catch (error) {
     return reportError(error, global.json, streams);
@@ -81,13 +81,39 @@ async function registerCommands(program: Command, cli: Cli, args: readonly strin
 }
 
 /** Errors come back as exceptions, and output goes where the caller wants it; sub-commands do not inherit that. */
-function prepare(command: Command, streams: CliStreams): void {
+function prepare(command: Command, streams: CliStreams, json: boolean): void {
   command.exitOverride().configureOutput({
     writeOut: (text) => streams.stdout.write(text),
+    // The help of a group that was called without a command; an object of JSON says the same.
+    writeErr: (text) => void (json || streams.stderr.write(text)),
     // What is wrong with the usage is said once, by reportError.
-    writeErr: () => undefined,
+    outputError: () => undefined,
   });
-  for (const child of command.commands) prepare(child, streams);
+  for (const child of command.commands) prepare(child, streams, json);
+}
+
+/** No argument can hold it, so it marks ids on their way through the parser. */
+const idMark = '\u0000';
+
+/**
+ * One session id in 64 begins with a hyphen, as base64url may. What looks like one, and not like an option's words, is
+ * kept from being read as an option; it is an argument like any other.
+ */
+function markIds(args: readonly string[]): string[] {
+  const end = args.indexOf('--');
+  return args.map((arg, i) => {
+    const isId = /^-[A-Za-z0-9_-]{15,}$/.test(arg) && !/^--?[a-z]+(-[a-z]+)*$/.test(arg);
+    return isId && (end < 0 || i < end) ? `${idMark}${arg}` : arg;
+  });
+}
+
+function unmarkIds(command: Command): void {
+  const unmarked = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(unmarked);
+    return typeof value === 'string' && value.startsWith(idMark) ? value.slice(idMark.length) : value;
+  };
+  command.processedArgs = command.processedArgs.map(unmarked);
+  for (const [name, value] of Object.entries(command.opts())) command.setOptionValue(name, unmarked(value));
 }
 
 /** Says what went wrong; returns the exit code. */
@@ -95,12 +121,15 @@ function reportError(error: unknown, json: boolean, streams: CliStreams): number
   const { code, message, hint, exitCode } = described(error);
   if (exitCode === 0) return 0;
   if (json) {
-    streams.stderr.write(`${JSON.stringify({ error: { code, message, ...(hint === undefined ? {} : { hint }) } })}\n`);
-  } else {
-    streams.stderr.write(`error: ${message}\n${hint === undefined ? '' : `${hint}\n`}`);
+    streams.stderr.write(jsonLine({ error: { code, message, ...(hint === undefined ? {} : { hint }) } }));
+  } else if (!isHelp(error)) {
+    streams.stderr.write(printable(`error: ${message}\n${hint === undefined ? '' : `${hint}\n`}`));
   }
   return exitCode;
 }
+
+/** A group was called without a command, and its help has been printed. */
+const isHelp = (error: unknown): boolean => error instanceof CommanderError && error.code === 'commander.help';
 
 interface Described {
   readonly code: string;
@@ -114,7 +143,9 @@ function described(error: unknown): Described {
   if (error instanceof CommanderError) {
     // Help and version were asked for and printed.
     if (error.exitCode === 0) return { code: error.code, message: '', exitCode: 0 };
-    const message = error.message.replace(/^error: /, '');
+    const message = isHelp(error)
+      ? 'A command of this group was expected.'
+      : error.message.replace(/^error: /, '').replaceAll(idMark, '');
     return { code: 'usage', message, hint: 'portcullis --help explains it.', exitCode: 2 };
   }
   const { code, message, hint } = error as { code?: unknown; message?: unknown; hint?: unknown };

@@ -5,6 +5,7 @@ import type { RevokerConfig, RevokerConfigInput } from '../../revoker/config.js'
 import type { ConnectOptions, RevokerConnection } from '../../revoker/connect.js';
 import type { DetectionConfigInput } from '../../revoker/detection/config.js';
 import type { WafConfigInput } from '../../waf-rules/config.js';
+import type { BlockOutcome } from '../../waf-rules/index.js';
 import { localEndpoints, localStateFile, type LocalEndpoints } from './connection.js';
 import { CliError, type Cli } from './output.js';
 
@@ -57,8 +58,13 @@ export interface StoreSession extends RevokerConnection {
   readonly networks: 'waf' | 'ledger only';
 }
 
+export interface SessionWay {
+  /** Told what the WAF sets refuse, so that a batch goes on without it; else a refused range is an error. */
+  readonly onRefused?: (refused: BlockOutcome['refused']) => void;
+}
+
 /** Where the commands find what to talk to: `--local`, or `--kvs-arn` and its like, else the configuration. */
-export async function openSession(cli: Cli, options: WriteOptions): Promise<StoreSession> {
+export async function openSession(cli: Cli, options: WriteOptions, way: SessionWay = {}): Promise<StoreSession> {
   const { connectRevoker, revokerConfigSchema } = await import('../../revoker/index.js');
   const local = options.local ? localEndpoints() : undefined;
   const configured: Configured = local ? {} : await configuration(cli);
@@ -80,7 +86,7 @@ export async function openSession(cli: Cli, options: WriteOptions): Promise<Stor
     createTable: local !== undefined,
     ...(options.region === undefined ? {} : { region: options.region }),
     ...(local === undefined ? {} : { secretsFolder: localSecretsFolder() }),
-    ...(await networkBlocker(configured, local)),
+    ...(await networkBlocker(configured, local, way.onRefused)),
   });
   return {
     ...connection,
@@ -139,6 +145,7 @@ async function configuration(cli: Cli): Promise<Configured> {
 async function networkBlocker(
   { waf: section, detection }: Configured,
   local: LocalEndpoints | undefined,
+  onRefused: ((refused: BlockOutcome['refused']) => void) | undefined,
 ): Promise<Pick<ConnectOptions, 'networkBlocker'>> {
   const endpoint = local?.waf?.endpoint;
   const allow = detection?.allow?.networks ?? [];
@@ -158,6 +165,7 @@ async function networkBlocker(
           // The viewers of the local edge have addresses of the documentation's.
           documentation: endpoint === undefined ? 'refuse' : 'block',
         }),
+        onRefused,
       ),
   };
 }
@@ -167,11 +175,12 @@ export async function withSession<Value>(
   cli: Cli,
   options: WriteOptions,
   work: (session: StoreSession) => Promise<Value>,
+  way: SessionWay = {},
 ): Promise<Value> {
   const { RevokerError } = await import('../../revoker/index.js');
   let session: StoreSession | undefined;
   try {
-    session = await openSession(cli, options);
+    session = await openSession(cli, options, way);
     return await work(session);
   } catch (error) {
     if (error instanceof RevokerError) {

@@ -1,12 +1,23 @@
-import { writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { PlannedAction } from '../../revoker/detection/actions.js';
 import type { DetectionConfig } from '../../revoker/detection/config.js';
+import type { ReadingReport } from '../../revoker/detection/duckdb.js';
 import type { Detection } from '../../revoker/detection/run.js';
 import { sparkline } from '../../revoker/detection/sparkline.js';
 import type { Verdict } from '../../revoker/detection/verdict.js';
+import type { Outcome } from '../../revoker/index.js';
 import { addReadOptions, detectionSettings, logFields, type ReadOptions } from '../cli/detection-settings.js';
 import { CliError, type Cli } from '../cli/output.js';
-import { addWriteOptions, withSession, type WriteOptions } from '../cli/store-connection.js';
+import {
+  addWriteOptions,
+  distance,
+  withSession,
+  type SessionWay,
+  type StoreSession,
+  type WriteOptions,
+} from '../cli/store-connection.js';
 import { registerRestream } from './restream.js';
 import { registerSimulate } from './simulate.js';
 import { registerWatch } from './watch.js';
@@ -37,20 +48,27 @@ export function register(program: Command, cli: Cli): void {
 Examples:
   $ portcullis detect run logs/
   $ portcullis detect run 'lake/2026/11/20/*.parquet' --html report.html
-  $ portcullis detect run .portcullis/logs/access.log --revoke --local --dry-run
+  $ portcullis detect run .portcullis/access.log --revoke --local --dry-run
   $ portcullis detect run realtime.tsv --fields fields.txt --address-database asn.mmdb --json
 
 The logs hold live credentials: tokens. They are hashed as they are read and appear in no output.`,
     )
     .action(async (logs: string[], options: RunOptions) => {
+      const limit = checkedLimit(options);
+      if (options.html !== undefined) await checkWritable(options.html);
       const { config, found } = await read(cli, logs, options);
       const { htmlReport } = await import('../../revoker/detection/report.js');
-      if (options.html !== undefined && !options.dryRun) {
+      if (options.html !== undefined) {
         await writeFile(options.html, htmlReport(found, config, { madeAt: Math.floor(Date.now() / 1000) }));
         cli.line(`report written to ${options.html}`);
       }
       const acted = options.revoke ? await act(cli, found, options) : undefined;
-      cli.result(summaryOf(found, acted), () => tableOf(cli, found, config, options, acted));
+      cli.result(summaryOf(found, acted), () => tableOf(cli, found, config, limit, acted));
+      if (acted !== undefined && acted.failed.length > 0) {
+        throw new CliError('targets_waiting', 'Recorded in the ledger, but not yet everywhere.', {
+          hint: 'Run portcullis revocations reconcile when the targets answer again; the scheduled reconciler does it too.',
+        });
+      }
     });
 
   addReadOptions(
@@ -78,7 +96,10 @@ The logs hold live credentials: tokens. They are hashed as they are read and app
       .argument('<logs...>', 'logs that are known to be clean')
       .description('Propose thresholds from a clean log'),
   )
-    .addHelpText('after', '\nExamples:\n  $ portcullis detect calibrate quiet-evening/ --json > proposal.json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ portcullis detect calibrate quiet-evening/ --json > proposal.json\n  $ portcullis detect run logs/ --settings proposal.json',
+    )
     .action(async (logs: string[], options: ReadOptions) => {
       await calibrateOn(cli, logs, options);
     });
@@ -86,6 +107,35 @@ The logs hold live credentials: tokens. They are hashed as they are read and app
   registerWatch(detect, cli);
   registerSimulate(detect, cli);
   registerRestream(detect, cli);
+}
+
+/** What can be told of the options before anything is read; gives the lines of the table. */
+function checkedLimit(options: RunOptions): number {
+  for (const [flag, given] of [
+    ['--held', options.held],
+    ['--dry-run', options.dryRun],
+  ] as const) {
+    if (!given || options.revoke) continue;
+    throw new CliError('usage', `${flag} says nothing without --revoke.`, {
+      exitCode: 2,
+      hint: 'Without --revoke nothing is changed in any case.',
+    });
+  }
+  if (!/^[1-9]\d{0,6}$/.test(options.limit)) {
+    throw new CliError('usage', `--limit wants a positive whole number, not ${options.limit}.`, { exitCode: 2 });
+  }
+  return Number(options.limit);
+}
+
+/** Before an hour of reading, not after it. */
+async function checkWritable(file: string): Promise<void> {
+  const folder = dirname(resolve(file));
+  if (!(await stat(folder).catch(() => undefined))?.isDirectory()) {
+    throw new CliError('usage', `--html: there is no folder ${folder}.`, { exitCode: 2 });
+  }
+  if ((await stat(file).catch(() => undefined))?.isDirectory()) {
+    throw new CliError('usage', `--html: ${file} is a folder.`, { exitCode: 2, hint: 'Name a file in it.' });
+  }
 }
 
 async function read(
@@ -114,7 +164,7 @@ async function read(
       ...(sessions === undefined ? {} : { sessions }),
     });
     progress.done();
-    warn(cli, found);
+    checkReading(cli, found.reading);
     return { config, found };
   } catch (error) {
     throw readable(error);
@@ -140,32 +190,70 @@ function readable(error: unknown): unknown {
   return error;
 }
 
-function warn(cli: Cli, { reading }: Detection): void {
+/** Least share of the records with a token; below it the places where tokens are looked for may be wrong. */
+const fewTokens = 0.2;
+
+/** Warns of what was passed over; an error where nothing was understood, for then nothing was looked at. */
+function checkReading(cli: Cli, reading: ReadingReport): void {
   for (const file of reading.skipped.slice(0, 10)) cli.warn(`${file.file} passed over: ${file.why}`);
   if (reading.skipped.length > 10) cli.warn(`${reading.skipped.length - 10} more files passed over`);
   for (const file of reading.damaged.slice(0, 10)) cli.warn(`${file.file}: ${file.why}`);
   if (reading.damaged.length > 10) cli.warn(`${reading.damaged.length - 10} more files read in part`);
   if (reading.unreadable > 0) cli.warn(`${reading.unreadable} lines are no records and were passed over`);
   if (reading.future > 0) cli.warn(`${reading.future} records are dated in the future and were passed over`);
-  if (reading.records > 0 && reading.tokened === 0) {
-    cli.warn('no record carries a token where the configured placements look for one');
+  if (
+    reading.records === 0 &&
+    reading.unreadable + reading.future + reading.skipped.length + reading.damaged.length === 0
+  ) {
+    cli.warn('the logs hold no record');
+    return;
+  }
+  if (reading.records === 0) {
+    throw new CliError('nothing_readable', 'No record of these logs could be understood.', {
+      hint:
+        reading.future > 0
+          ? 'Its records are dated in the future: is the clock right?'
+          : 'Is it an access log of CloudFront? Without a header line, name its columns with --fields.',
+    });
+  }
+  if (reading.tokened < fewTokens * reading.records) {
+    const share = Math.round((100 * reading.tokened) / reading.records);
+    cli.warn(
+      `${reading.tokened === 0 ? 'no record carries' : `only ${share} % of the records carry`} a token where the configured placements look for one: ` +
+        'see detection.placements, and publicPaths for what is served without',
+    );
   }
   if (reading.tokened > 0 && !reading.located) {
     cli.warn('the logs tell no autonomous system or country: add --address-database, or the fields asn and c-country');
   }
 }
 
+/** A target that did not take some of the actions; the ledger has them. */
+interface Failure {
+  readonly target: string;
+  readonly message: string;
+  readonly actions: number;
+}
+
 interface Acted {
+  /** Recorded, and on every target. */
   readonly done: number;
   readonly unchanged: number;
   readonly held: number;
-  readonly dryRun: boolean;
+  /** Networks that the WAF sets never hold: they are refused at minting alone. */
+  readonly passedOver: readonly string[];
+  readonly failed: readonly Failure[];
+  /** Under `--dry-run`: what would be done. */
+  readonly planned?: readonly PlannedAction[];
 }
+
+const nothingDone = { done: 0, unchanged: 0, passedOver: [], failed: [] };
 
 async function act(cli: Cli, found: Detection, options: RunOptions): Promise<Acted> {
   const chosen = options.held ? [...found.plan.ready, ...found.plan.held] : found.plan.ready;
   const held = options.held ? 0 : found.plan.held.length;
-  if (chosen.length === 0 || options.dryRun) return { done: 0, unchanged: 0, held, dryRun: options.dryRun === true };
+  if (options.dryRun) return { ...nothingDone, held, planned: chosen };
+  if (chosen.length === 0) return { ...nothingDone, held };
   if (
     options.held &&
     !(await cli.confirm(
@@ -175,32 +263,71 @@ async function act(cli: Cli, found: Detection, options: RunOptions): Promise<Act
   ) {
     throw new CliError('not_confirmed', 'Nothing was changed.');
   }
-  return withSession(cli, options, async (session) => {
-    const requests = chosen.map(({ request }) =>
-      options.reason === undefined ? request : { ...request, reason: options.reason },
-    );
-    const progress = cli.progress(requests.length, 'acting');
-    let shown = 0;
-    const outcomes = await session.revoker.revoke(requests, {
-      by: `detect: ${session.by}`,
-      onProgress: (count) => {
-        progress.tick(count - shown);
-        shown = count;
-      },
-    });
-    progress.done();
-    for (const outcome of outcomes) {
-      for (const [target, state] of Object.entries(outcome.targets)) {
-        if (state !== 'done') cli.warn(`${outcome.scope} ${outcome.id}: ${target}: ${state}`);
+  const refused = new Map<string, string>();
+  const onRefused: SessionWay['onRefused'] = (some) => {
+    for (const { address, message } of some) refused.set(address, message);
+  };
+  return withSession(
+    cli,
+    options,
+    async (session) => {
+      const requests = chosen.map(({ request }) =>
+        options.reason === undefined ? request : { ...request, reason: options.reason },
+      );
+      const progress = cli.progress(requests.length, 'acting');
+      let shown = 0;
+      const outcomes = await session.revoker.revoke(requests, {
+        by: `detect: ${session.by}`,
+        onProgress: (count) => {
+          progress.tick(count - shown);
+          shown = count;
+        },
+      });
+      progress.done();
+      const failed = failuresOf(outcomes, session);
+      for (const { target, message, actions } of failed) {
+        cli.warn(`${target} has not taken ${actions} of the actions: ${message}`);
       }
-    }
-    return {
-      done: outcomes.filter((outcome) => outcome.result === 'revoked').length,
-      unchanged: outcomes.filter((outcome) => outcome.result === 'unchanged').length,
-      held,
-      dryRun: false,
-    };
-  });
+      warnOfRefused(cli, refused);
+      const complete = outcomes.filter(
+        (outcome) => openTargets(outcome, session).length === 0 && !refused.has(outcome.id),
+      );
+      return {
+        done: complete.filter(({ result }) => result === 'revoked').length,
+        unchanged: complete.filter(({ result }) => result === 'unchanged').length,
+        held,
+        passedOver: outcomes.filter(({ id }) => refused.has(id)).map(({ id }) => id),
+        failed,
+      };
+    },
+    { onRefused },
+  );
+}
+
+/** The targets that concern an outcome and have not taken it; of a batch, each outcome tells the state of all targets. */
+function openTargets({ scope, targets }: Outcome, session: StoreSession): [string, string][] {
+  const network = scope === 'network' || scope === 'asn';
+  const concerned = new Set(
+    session.targets
+      .filter(({ kind }) => kind === 'webhook' || (kind === 'network-blocker') === network)
+      .map(({ name }) => name),
+  );
+  return Object.entries(targets).filter(([name, state]) => state !== 'done' && concerned.has(name));
+}
+
+function failuresOf(outcomes: readonly Outcome[], session: StoreSession): Failure[] {
+  const failures = new Map<string, Failure>();
+  for (const [target, message] of outcomes.flatMap((outcome) => openTargets(outcome, session))) {
+    const key = `${target} ${message}`;
+    failures.set(key, { target, message, actions: (failures.get(key)?.actions ?? 0) + 1 });
+  }
+  return [...failures.values()];
+}
+
+function warnOfRefused(cli: Cli, refused: ReadonlyMap<string, string>): void {
+  const messages = [...refused.values()];
+  for (const message of messages.slice(0, shownItems)) cli.warn(`passed over by WAF: ${message}`);
+  if (messages.length > shownItems) cli.warn(`passed over by WAF: ${messages.length - shownItems} more networks`);
 }
 
 const iso = (seconds: number | undefined): string | undefined =>
@@ -211,8 +338,7 @@ function summaryOf(found: Detection, acted: Acted | undefined): unknown {
   const { reading, audience, verdicts, plan } = found;
   return {
     sessions: audience.sessions,
-    from: iso(audience.from),
-    until: iso(audience.until),
+    ...(audience.from > 0 ? { from: iso(audience.from), until: iso(audience.until) } : {}),
     reading,
     flagged: verdicts
       .filter((verdict) => verdict.flagged)
@@ -236,7 +362,26 @@ function summaryOf(found: Detection, acted: Acted | undefined): unknown {
       })),
     watched: verdicts.filter((verdict) => !verdict.flagged).length,
     actions: { ready: plan.ready.length, held: plan.held.length, allowed: plan.allowed.length },
-    ...(acted === undefined ? {} : { acted }),
+    ...(acted === undefined ? {} : { acted: actedOf(acted) }),
+  };
+}
+
+function actedOf({ planned, ...counts }: Acted): unknown {
+  return {
+    dryRun: planned !== undefined,
+    ...counts,
+    ...(planned === undefined
+      ? {}
+      : {
+          planned: planned.map(({ action, session, score, request }) => ({
+            action,
+            scope: request.scope,
+            id: request.id,
+            session,
+            score,
+            until: iso(request.until),
+          })),
+        }),
   };
 }
 
@@ -254,16 +399,9 @@ function networksLine(verdict: Verdict, found: Detection): string {
   );
 }
 
-function tableOf(
-  cli: Cli,
-  found: Detection,
-  config: DetectionConfig,
-  options: RunOptions,
-  acted: Acted | undefined,
-): string {
+function tableOf(cli: Cli, found: Detection, config: DetectionConfig, limit: number, acted: Acted | undefined): string {
   const { reading, audience, verdicts, plan } = found;
   const flagged = verdicts.filter((verdict) => verdict.flagged);
-  const limit = Number(options.limit) || 30;
   const rows = flagged
     .slice(0, limit)
     .map((verdict) => [
@@ -289,14 +427,38 @@ function tableOf(
     );
     for (const why of [...new Set(plan.held.map((entry) => entry.why))].slice(0, 3)) text.push(`  waits: ${why}`);
   }
-  if (acted !== undefined) {
+  if (acted?.planned !== undefined) {
+    if (acted.planned.length > 0) text.push('', plannedTable(cli, acted.planned));
+    text.push('dry run: nothing was changed');
+  } else if (acted !== undefined) {
     text.push(
-      acted.dryRun
-        ? 'dry run: nothing was changed'
-        : `${acted.done} carried out, ${acted.unchanged} stood already, ${acted.held} wait for approval`,
+      `${acted.done} carried out, ${acted.unchanged} stood already, ${acted.held} wait for approval` +
+        (acted.failed.length > 0
+          ? `, ${acted.failed.reduce((sum, { actions }) => sum + actions, 0)} not yet on every target`
+          : ''),
     );
+    if (acted.passedOver.length > 0) {
+      text.push(
+        `${acted.passedOver.length} networks are refused at minting and not in WAF, which never blocks private, reserved, documentation, allow-listed or very wide ranges`,
+      );
+    }
   } else if (plan.ready.length > 0) text.push('nothing was changed: --revoke acts');
   return text.join('\n');
+}
+
+/** What would be done, each action in a line. */
+function plannedTable(cli: Cli, planned: readonly PlannedAction[]): string {
+  const now = Date.now() / 1000;
+  return cli.table(
+    ['action', 'what', { title: 'score', align: 'right' }, 'lasts', 'for session'],
+    planned.map(({ action, request, score, session }) => [
+      action,
+      `${request.scope} ${request.id}`,
+      score.toFixed(0),
+      request.until === undefined ? 'until lifted' : distance(request.until - now).replace(/^in /, ''),
+      session,
+    ]),
+  );
 }
 
 /** Members of a list that are shown. */
@@ -386,8 +548,17 @@ async function calibrateOn(cli: Cli, logs: readonly string[], options: ReadOptio
       ...(addresses === undefined ? {} : { addresses }),
     });
     try {
-      const found = calibrate(await database.rows({ every: true }), config, database.audience);
-      cli.result({ ...found, reading: database.reading }, () =>
+      const { reading } = database;
+      checkReading(cli, reading);
+      const rows = await database.rows({ every: true });
+      const found = calibrate(rows, config, database.audience, await database.accounts());
+      const abused = found.proposals.filter((proposal) => proposal.abused).map(({ weight }) => weight);
+      if (abused.length > 0) {
+        cli.warn(
+          `the log looks abused, so nothing is proposed for ${abused.join(', ')}: take a log without the sessions that detect run flags`,
+        );
+      }
+      cli.result({ ...found, reading }, () =>
         [
           `${found.windows} windows of ${found.sessions} sessions with enough evidence; the current settings flag ${found.flaggedNow} of them`,
           '',
@@ -397,9 +568,11 @@ async function calibrateOn(cli: Cli, logs: readonly string[], options: ReadOptio
               proposal.weight,
               proposal.clean,
               `${proposal.current.from}–${proposal.current.to}`,
-              proposal.proposed.from === proposal.current.from
-                ? 'keep'
-                : `${proposal.proposed.from}–${proposal.proposed.to}`,
+              proposal.abused
+                ? 'looks abused'
+                : proposal.proposed.from === proposal.current.from
+                  ? 'keep'
+                  : `${proposal.proposed.from}–${proposal.proposed.to}`,
             ]),
           ),
           '',

@@ -60,6 +60,13 @@ Examples:
         signal: AbortSignal.timeout(seconds * 1000),
         onRound: ({ requests, refused }) => cli.line(`a segment through ${requests} networks, ${refused} refused`),
       });
+      if (found.status !== undefined && found.status !== 401 && found.status !== 403) {
+        throw new CliError(
+          'no_content',
+          `Content ${flags.content} cannot be fetched: the edge answered ${found.status} before any refusal of the session.`,
+          { hint: 'The demo serves ch1; name another with --content.' },
+        );
+      }
       if (found.refusedAfter === undefined) {
         throw new CliError('not_refused', `Session ${found.session} was never refused in ${seconds} s.`, {
           hint: 'Does portcullis detect watch --local --revoke run?',

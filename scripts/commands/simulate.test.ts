@@ -14,12 +14,16 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function run(...words: string[]): Promise<Record<string, unknown>> {
+  return JSON.parse(await output(true, ...words)) as Record<string, unknown>;
+}
+
+async function output(json: boolean, ...words: string[]): Promise<string> {
   const stdout = new PassThrough();
   const streams = { stdin: new PassThrough(), stdout, stderr: new PassThrough() };
   const program = new Command().exitOverride();
-  registerSimulate(program.command('detect'), createCli({ json: true, configPath: 'portcullis.config.ts' }, streams));
+  registerSimulate(program.command('detect'), createCli({ json, configPath: 'portcullis.config.ts' }, streams));
   await program.parseAsync(['detect', 'simulate', ...words], { from: 'user' });
-  return JSON.parse(String(stdout.read())) as Record<string, unknown>;
+  return String(stdout.read());
 }
 
 describe('detect simulate', () => {
@@ -47,9 +51,32 @@ describe('detect simulate', () => {
     [['--viewers', 'many'], '--viewers wants a number from 1 to 1000000, not "many".'],
     [['--viewers', '1.5'], '--viewers wants a whole number'],
     [['--abusers', '2'], '--abusers wants a number from 0 to 1'],
+    [['--sampling', '0'], '--sampling 0 would leave no request'],
+    [['--format', 'parquet', '--gzip'], '--gzip compresses text'],
     [['--start', 'tomorrow'], '--start wants a time such as'],
   ])('says what is wrong with %j', async (words, message) => {
     await expect(run(join(folder, 'wrong'), ...words)).rejects.toThrow(message);
     await expect(run(join(folder, 'wrong'), ...words)).rejects.toMatchObject({ exitCode: 2 });
+  });
+
+  it('writes into no folder that holds something, which the labels would not tell of', async () => {
+    const target = join(folder, 'twice');
+    const options = ['--viewers', '20', '--minutes', '1'];
+    const first = await run(target, ...options);
+    const before = await readFile(first['labels'] as string, 'utf8');
+    await expect(run(target, ...options, '--seed', '9')).rejects.toMatchObject({
+      code: 'folder_not_empty',
+      message: expect.stringContaining('is not empty') as string,
+    });
+    expect(await readFile(first['labels'] as string, 'utf8')).toBe(before);
+    await expect(run(first['labels'] as string, ...options)).rejects.toMatchObject({ code: 'no_folder' });
+  });
+
+  it('says how a real-time log is read, which has no header line', async () => {
+    const target = join(folder, 'real time');
+    const text = await output(false, target, '--viewers', '20', '--minutes', '1', '--format', 'realtime');
+    expect(text).toContain(
+      `portcullis detect run '${target}' --address-database '${target}.addresses.csv' --fields '${target}.fields.txt'`,
+    );
   });
 });

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import { CliError, type Cli } from '../cli/output.js';
 
@@ -55,6 +56,21 @@ function startOf(text: string): number {
   return time;
 }
 
+/** The labels tell of all logs in the folder: with others among them they would be wrong. */
+async function checkEmpty(folder: string): Promise<void> {
+  const found = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new CliError('no_folder', `${folder} is no folder that logs can be written to (${error.code ?? 'unknown'}).`);
+  });
+  if (found.length > 0) {
+    throw new CliError('folder_not_empty', `${folder} is not empty; the labels would not tell of what is there.`, {
+      hint: 'Name a new or an empty folder.',
+    });
+  }
+}
+
+const shellWord = (text: string): string => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
 /** Adds `detect simulate` to the `detect` group. */
 export function registerSimulate(detect: Command, cli: Cli): void {
   detect
@@ -97,6 +113,14 @@ Beside the folder stand <folder>.labels.jsonl (one session a line: kind, abuser 
     )
     .action(async (folder: string, flags: SimulateFlags) => {
       const share = (flag: string, text: string): number => numberOf(flag, text, 0, 1);
+      if (flags.gzip && flags.format === 'parquet') {
+        throw new CliError('wrong_option', '--gzip compresses text; Parquet is compressed already.', { exitCode: 2 });
+      }
+      if (share('sampling', flags.sampling) === 0) {
+        throw new CliError('wrong_option', '--sampling 0 would leave no request; it wants more than 0, up to 1.', {
+          exitCode: 2,
+        });
+      }
       const options = {
         seed: flags.seed,
         viewers: wholeOf('viewers', flags.viewers, 1, 1_000_000),
@@ -125,6 +149,7 @@ Beside the folder stand <folder>.labels.jsonl (one session a line: kind, abuser 
         );
         return;
       }
+      await checkEmpty(folder);
       const progress = cli.progress(1000, 'simulating');
       let shown = 0;
       const written = await writeSimulation(simulation, {
@@ -148,6 +173,9 @@ Beside the folder stand <folder>.labels.jsonl (one session a line: kind, abuser 
           `${labels.length} sessions, ${abusers} of them abused; labels in ${written.labels}`,
           '',
           cli.table(['kind', { title: 'sessions', align: 'right' }], Object.entries(sessions)),
+          '',
+          `Read it with: portcullis detect run ${shellWord(folder)} --address-database ${shellWord(written.addresses)}` +
+            (flags.format === 'realtime' ? ` --fields ${shellWord(written.fields)}` : ''),
         ].join('\n'),
       );
     });

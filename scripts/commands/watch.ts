@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import type { Conviction, StreamOptions } from '../../revoker/streaming/index.js';
@@ -65,6 +66,14 @@ async function watchLog(cli: Cli, log: string | undefined, options: WatchOptions
   if (file === undefined) {
     throw new CliError('usage', 'Name the log to follow.', { exitCode: 2, hint: 'Or add --local for the local edge.' });
   }
+  const there = await stat(file).catch(() => undefined);
+  if (there?.isDirectory()) {
+    throw new CliError('usage', `${file} is a folder; one growing file is followed.`, {
+      exitCode: 2,
+      hint: 'portcullis detect run reads folders.',
+    });
+  }
+  if (there === undefined && options.once) throw new CliError('no_logs', `${file}: there is no such file.`);
   const { secondsOf } = await import('../cli/store-connection.js');
   const seconds = options.for === undefined ? undefined : await secondsOf(options.for, '--for');
   const config = await detectionSettings(cli, options);
@@ -81,6 +90,7 @@ async function watchLog(cli: Cli, log: string | undefined, options: WatchOptions
   const run = async (acting: Acting): Promise<void> => {
     const tail = await streaming.openTail(file, options.fromStart || options.once ? 'beginning' : 'end');
     const about = { watching: file, every: windowSeconds, acts: acting.act !== undefined };
+    if (there === undefined) cli.warn(`${file} is not there yet; waiting for it`);
     if (cli.json) cli.result(about, () => '');
     else cli.line(`${file}: judged every ${windowSeconds} s; ${about.acts ? 'acting' : 'nothing is changed'}`);
     try {
@@ -117,7 +127,11 @@ async function watchLog(cli: Cli, log: string | undefined, options: WatchOptions
 
   try {
     if (options.revoke && !options.dryRun)
-      await withSession(cli, options, async (session) => acts(session, options, run));
+      await withSession(cli, options, async (session) => acts(session, options, run), {
+        onRefused: (refused) => {
+          for (const { message } of refused) cli.warn(`passed over by WAF: ${message}`);
+        },
+      });
     else await run({ store: streaming.memoryAggregates() });
   } finally {
     clearTimeout(timer);

@@ -1,4 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -166,6 +168,16 @@ test('looks for tokens where the running functions do, whatever the configuratio
   expect((await watch('--local', '--once')).lines.at(-1)).toMatchObject({ convicted: 1 });
 });
 
+test('says that it waits for a log that is not there yet, and reads none once', async () => {
+  const missing = join(folder, 'later.log');
+  const waiting = await watch(missing, '--for', '1s');
+  expect([waiting.code, waiting.notes]).toEqual([0, expect.stringContaining(`${missing} is not there yet`)]);
+  const once = await watch(missing, '--once');
+  expect([once.code, once.notes]).toEqual([1, expect.stringContaining('there is no such file')]);
+  const wrong = await watch(folder, '--once');
+  expect([wrong.code, wrong.notes]).toEqual([2, expect.stringContaining('is a folder; one growing file')]);
+});
+
 test('ends by itself after the time it is given', async () => {
   const { code, lines } = await watch('--local', '--from-start', '--for', '1s');
   expect(code).toBe(0);
@@ -200,4 +212,25 @@ test('a re-streamer is made up at the local edge alone, and only where it is mea
     expect(code).toBe(2);
     expect(notes).toContain(message);
   }
+});
+
+test('a re-streamer of content that there is not is told so at once', async () => {
+  const edge = createServer((request, answer) => {
+    const { port } = edge.address() as AddressInfo;
+    if (request.method === 'POST') {
+      answer.end(
+        JSON.stringify({ url: `http://127.0.0.1:${port}/live/token/nosuch/master.m3u8`, session: session(1) }),
+      );
+    } else answer.writeHead(404).end();
+  });
+  await new Promise<void>((resolve) => edge.listen(0, '127.0.0.1', resolve));
+  const vend = `http://127.0.0.1:${(edge.address() as AddressInfo).port}/vend`;
+  await writeFile(
+    process.env['PORTCULLIS_LOCAL'] as string,
+    JSON.stringify({ kvs: { endpoint: kvs.endpoint, arn }, vend }),
+  );
+  const { code, lines, notes } = await detectCommand('restream', '--local', '--content', 'nosuch');
+  edge.close();
+  expect([code, lines]).toEqual([1, []]);
+  expect(notes).toContain('Content nosuch cannot be fetched: the edge answered 404');
 });
