@@ -44,8 +44,10 @@ function tokenSegment(placement: LogPlacement & { kind: 'path' }): number {
   return pathPrefix(placement).split('/').length + 1;
 }
 
-function pathPrefix(placement: LogPlacement & { kind: 'path' }): string {
-  return (placement.prefix ?? (placement.mode === 'marker' ? '/~t' : '/live')).replace(/\/+$/, '');
+/** What stands in front of a token in the path, without a slash at the end. */
+export function pathPrefix({ mode, marker, prefix }: LogPlacement & { kind: 'path' }): string {
+  const given = mode === 'marker' ? (marker ?? prefix ?? '/~t') : (prefix ?? '/live');
+  return given.replace(/\/+$/, '');
 }
 
 function isPath(placement: LogPlacement): placement is LogPlacement & { kind: 'path' } {

@@ -6,6 +6,7 @@ import type { DetectionConfig, LogPlacement } from '../detection/config.js';
 import { mapFields, missingFields } from '../detection/fields.js';
 import type { SessionKind } from '../detection/features.js';
 import { placeOf } from '../detection/place.js';
+import { pathPrefix } from '../detection/requests.js';
 import { sessionOfToken } from '../detection/token-session.js';
 
 /** One media request of a real-time log, without its token. */
@@ -184,7 +185,7 @@ function tokensOf(
   };
   for (const placement of placements) {
     if (placement.kind === 'path') {
-      const prefix = (placement.prefix ?? (placement.mode === 'marker' ? '/~t' : '/live')).replace(/\/+$/, '');
+      const prefix = pathPrefix(placement);
       if (placement.mode === 'first') add(segments[1]);
       else if (path.startsWith(`${prefix}/`)) add(segments[prefix.split('/').length]);
     } else if (placement.kind === 'header') {

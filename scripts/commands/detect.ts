@@ -223,6 +223,12 @@ function checkReading(cli: Cli, reading: ReadingReport): void {
         'see detection.placements, and publicPaths for what is served without',
     );
   }
+  if (reading.several > 0) {
+    cli.warn(
+      `${reading.several} served requests carried more than one token, as players do only while a token is renewed; ` +
+        'somebody may hide behind sessions of his own making (docs/detection.md, "What an abuser may write")',
+    );
+  }
   if (reading.tokened > 0 && !reading.located) {
     cli.warn('the logs tell no autonomous system or country: add --address-database, or the fields asn and c-country');
   }

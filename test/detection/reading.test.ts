@@ -169,6 +169,13 @@ describe('where a token stands', () => {
       '-',
       '-',
     ],
+    [
+      'behind a marker of its own',
+      [{ kind: 'path', mode: 'marker', marker: '/x' }],
+      `/x/${token}/live/ch1/v5/seg_7.m4s`,
+      '-',
+      '-',
+    ],
     ['first', [{ kind: 'path', mode: 'first' }], `/${token}/live/ch1/v5/seg_7.m4s`, '-', '-'],
     ['in the query', [{ kind: 'query' }], '/live/ch1/v5/seg_7.m4s', `a=1&CAT=${token}&b=2`, '-'],
     [
