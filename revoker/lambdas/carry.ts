@@ -2,7 +2,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { Target } from '../targets.js';
 import { reconcile } from '../writer.js';
 import { deferred } from './deferred.js';
-import { TransientFault, type Handler } from './observe.js';
+import { PermanentFault, TransientFault, named, type Handler } from './observe.js';
 
 export interface CarryAnswer {
   /** Announced pieces of work that were looked at, and those that are finished now. */
@@ -29,7 +29,7 @@ export function carry(options: CarryOptions): Handler<unknown, CarryAnswer> {
   return async (_event, scope) => {
     const served = targets.filter(serves);
     const all = targets.map((target) => (serves(target) ? target : deferred(target)));
-    const broken = new Map<string, string>();
+    const broken: { readonly name: string; readonly fault: Error }[] = [];
     let jobs = 0;
     let finished = 0;
     // Revocations first: a key record that cannot be written (its secret is gone) must not keep them back.
@@ -38,17 +38,26 @@ export function carry(options: CarryOptions): Handler<unknown, CarryAnswer> {
         ...ledger,
         jobs: async () => (await ledger.jobs()).filter((job) => job.keys.length > 0 === withKeys),
       };
-      const pass = await reconcile({ ledger: some, targets: all, now });
+      const pass = await reconcile({
+        ledger: some,
+        targets: all,
+        now,
+        onFailure(name, error) {
+          // Targets of other steps wait on purpose.
+          if (served.some((target) => target.name === name)) broken.push({ name, fault: named(error) });
+        },
+      });
       jobs += pass.jobs;
       finished += pass.finished;
-      for (const { name } of served) {
-        const fault = pass.failed[name];
-        if (fault !== undefined) broken.set(name, fault);
-      }
     }
     scope.log('carried', { targets: served.map(({ name }) => name), jobs, finished });
     scope.count('jobs', jobs);
-    if (broken.size > 0) throw new TransientFault([...broken].map(([name, fault]) => `${name}: ${fault}`).join('; '));
+    if (broken.length > 0) {
+      const text = broken.map(({ name, fault }) => `${name}: ${fault.message}`).join('; ');
+      // As long as one of them may get better, it is worth another attempt.
+      const passes = broken.some(({ fault }) => fault instanceof TransientFault);
+      throw passes ? new TransientFault(text) : new PermanentFault(text);
+    }
     return { jobs, finished };
   };
 }

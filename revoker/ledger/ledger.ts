@@ -1,4 +1,5 @@
 import type { BucketEntry } from '../store/buckets.js';
+import type { Target } from '../targets.js';
 import type { EntryRef, LedgerEntry } from './entry.js';
 
 /**
@@ -20,6 +21,8 @@ export interface Job {
   readonly refs: readonly EntryRef[];
   /** Names of the targets that have not confirmed, with the last error if there was one. */
   readonly pending: Readonly<Record<string, string>>;
+  /** What the targets are, by name; announcements of earlier versions have none. */
+  readonly kinds?: Readonly<Record<string, Target['kind']>>;
 }
 
 /** A record of another kind that the ledger keeps: a key, a blackout, a mode, a schedule. */
