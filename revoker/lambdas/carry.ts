@@ -1,13 +1,18 @@
+import { z } from 'zod';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Target } from '../targets.js';
 import { reconcile } from '../writer.js';
 import { deferred } from './deferred.js';
 import { PermanentFault, TransientFault, named, type Handler } from './observe.js';
 
+const event = z.looseObject({ compare: z.boolean().default(false) });
+
 export interface CarryAnswer {
   /** Announced pieces of work that were looked at, and those that are finished now. */
   readonly jobs: number;
   readonly finished: number;
+  /** Updates that the comparison took, where one was asked for. */
+  readonly repaired?: number;
 }
 
 export interface CarryOptions {
@@ -18,6 +23,8 @@ export interface CarryOptions {
   readonly serves: (target: Target) => boolean;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Compares what is served with the ledger, announced or not; gives the number of updates that took. */
+  readonly compare?: () => Promise<number>;
 }
 
 /**
@@ -26,7 +33,8 @@ export interface CarryOptions {
  */
 export function carry(options: CarryOptions): Handler<unknown, CarryAnswer> {
   const { ledger, targets, serves, now } = options;
-  return async (_event, scope) => {
+  return async (given, scope) => {
+    const { compare } = event.parse(given);
     const served = targets.filter(serves);
     const all = targets.map((target) => (serves(target) ? target : deferred(target)));
     const broken: { readonly name: string; readonly fault: Error }[] = [];
@@ -58,7 +66,10 @@ export function carry(options: CarryOptions): Handler<unknown, CarryAnswer> {
       const passes = broken.some(({ fault }) => fault instanceof TransientFault);
       throw passes ? new TransientFault(text) : new PermanentFault(text);
     }
-    return { jobs, finished };
+    if (!compare || !options.compare) return { jobs, finished };
+    const repaired = await options.compare();
+    scope.log('compared', { targets: served.map(({ name }) => name), repaired });
+    return { jobs, finished, repaired };
   };
 }
 

@@ -10,7 +10,7 @@ import { createDynamoLedger, createLedgerClient } from '../ledger/dynamodb.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { ledgerAddressRecords } from '../network-blocker.js';
 import { networkTarget, type Target } from '../targets.js';
-import { addressSets } from './address-sets.js';
+import { addressSets, compareSets } from './address-sets.js';
 import { deferredTargets, wafTargetName } from './deferred.js';
 import type { Judge } from './judge.js';
 import { eventBridgeNotify, type Notify } from './notify.js';
@@ -121,8 +121,10 @@ export function connected({ revoker }: Settings): Promise<RevokerConnection> {
   return connectRevoker({ config: revoker });
 }
 
-/** The WAF's address sets, connected; undefined where the deployment has none. */
-export function wafTarget(given: Settings): Target | undefined {
+/** The WAF's address sets, connected; undefined where the deployment has none. `compare` brings them to what the ledger says. */
+export function wafSets(
+  given: Settings,
+): { readonly target: Target; readonly compare: () => Promise<number> } | undefined {
   const { WAF_PREFIX: prefix, WAF_ENDPOINT: endpoint, WAF_ALLOW: allow } = given.environment;
   if (prefix === undefined) return undefined;
   const blocker = createAddressBlocker({
@@ -137,7 +139,10 @@ export function wafTarget(given: Settings): Target | undefined {
       `${JSON.stringify({ level: 'warn', function: 'Block', message: 'refused to block', reasons: list })}\n`,
     );
   });
-  return networkTarget(sets, wafTargetName);
+  return {
+    target: networkTarget(sets, wafTargetName),
+    compare: () => compareSets(blocker),
+  };
 }
 
 export function judgeOf({ environment }: Settings): Judge {
