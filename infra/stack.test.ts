@@ -200,6 +200,31 @@ describe('the stack of the regional parts', () => {
     });
   });
 
+  it.each([
+    [60, 'rate(1 minute)'],
+    [90, 'rate(1 minute)'],
+    [600, 'rate(10 minutes)'],
+    [7200, 'rate(2 hours)'],
+  ])('starts detection in every window of %i seconds', (windowSeconds, expression) => {
+    const detectionConfig = JSON.stringify({ windowSeconds });
+    const other = Template.fromStack(new PortcullisStack(new App(), 'Windows', { ...props, detectionConfig }));
+    other.hasResourceProperties('AWS::Events::Rule', {
+      Name: 'portcullis-test-detect',
+      ScheduleExpression: expression,
+    });
+  });
+
+  it('tells detection the time that its schedule meant', () => {
+    template.hasResourceProperties('AWS::Events::Rule', {
+      Name: 'portcullis-test-detect',
+      Targets: [
+        Match.objectLike({
+          InputTransformer: { InputPathsMap: { time: '$.time' }, InputTemplate: '{"time":<time>}' },
+        }),
+      ],
+    });
+  });
+
   it('wires the real-time log to the stream and the stream to its consumer in windows', () => {
     template.hasResourceProperties('AWS::CloudFront::RealtimeLogConfig', {
       SamplingRate: 100,
@@ -223,6 +248,7 @@ describe('the stack of the regional parts', () => {
       new PortcullisStack(new App(), 'Wrong', { ...props, ...more });
     expect(stackOf({ streaming: { fields: ['timestamp', 'c-ip', 'cs-uri-stem'] } })).toThrow(/lack status/);
     expect(stackOf({ detectionConfig: '{"threshold":0}' })).toThrow(/detection.threshold/);
+    expect(stackOf({ detectionConfig: '{"windowSeconds":30}' })).toThrow(/once a minute at most/);
     expect(stackOf({ revokerConfig: '{"stores":[{"arn":"x"}]}' })).toThrow(/revoker.stores.0.arn/);
   });
 

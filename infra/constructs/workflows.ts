@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Arn, ArnFormat, Duration, Fn, Stack } from 'aws-cdk-lib';
 import { CfnWorkGroup } from 'aws-cdk-lib/aws-athena';
-import { Rule, RuleTargetInput, Schedule, type EventBus } from 'aws-cdk-lib/aws-events';
+import { EventField, Rule, RuleTargetInput, Schedule, type EventBus } from 'aws-cdk-lib/aws-events';
 import { SfnStateMachine } from 'aws-cdk-lib/aws-events-targets';
 import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
@@ -53,18 +53,28 @@ export interface WorkflowsProps extends EnvironmentProps {
   readonly approvalTime?: Duration;
 }
 
-const defaultSchedules: Record<WorkflowName, Schedule | null> = {
-  // As often as the detector's window is long (`windowSeconds`, 300 by default): less often would leave windows out.
-  detect: Schedule.rate(Duration.minutes(5)),
+const defaultSchedules: Record<Exclude<WorkflowName, 'detect'>, Schedule | null> = {
   expire: Schedule.rate(Duration.minutes(5)),
   reconcile: Schedule.rate(Duration.hours(6)),
   // Rotation is started by a person or a calendar of yours: it retires keys.
   'rotate-key': null,
 };
 
+/** At least once in every window: a window that is asked for twice is taken once, one that is left out is lost. */
+function everyWindow(windowSeconds: number): Schedule {
+  const minutes = Math.floor(windowSeconds / 60);
+  if (minutes < 1) {
+    throw new Error(
+      `detection.windowSeconds is ${windowSeconds}: a schedule runs once a minute at most. Make it 60 or more, or give schedules.detect.`,
+    );
+  }
+  return Schedule.rate(Duration.minutes(minutes));
+}
+
 /** What a workflow is started with by its schedule. */
 const scheduledInput: Record<WorkflowName, Record<string, unknown>> = {
-  detect: {},
+  // The time that was meant, not the moment it came about: whoever plans the run aligns its window by it.
+  detect: { time: EventField.time },
   expire: {},
   reconcile: {},
   'rotate-key': { edgeSeconds: 60, tokenSeconds: 86_400 },
@@ -113,9 +123,8 @@ export class PortcullisWorkflows extends Construct {
     const webAclName = props.webAclName === undefined ? `${props.prefix}-${props.name}` : props.webAclName;
     const revoker = revokerSettings(props.revokerConfig);
     const detectionConfig = props.detectionConfig ?? '{}';
-    const neverBlock = [
-      ...new Set([...detectionSettings(detectionConfig).allow.networks, ...(props.neverBlock ?? [])]),
-    ];
+    const detection = detectionSettings(detectionConfig);
+    const neverBlock = [...new Set([...detection.allow.networks, ...(props.neverBlock ?? [])])];
     const environment = {
       LEDGER_TABLE: props.ledger.table.tableName,
       REVOKER_CONFIG: props.revokerConfig,
@@ -165,7 +174,10 @@ export class PortcullisWorkflows extends Construct {
     this.stateMachines = Object.fromEntries(
       (Object.keys(workflows) as WorkflowName[]).map((name) => [
         name,
-        this.#stateMachine(props, name, { ...arns, WorkGroup: workGroupName, Database: database }),
+        this.#stateMachine(props, name, {
+          schedule: scheduleOf(props, name, detection.windowSeconds),
+          substitutions: { ...arns, WorkGroup: workGroupName, Database: database },
+        }),
       ]),
     ) as Record<WorkflowName, StateMachine>;
 
@@ -186,7 +198,11 @@ export class PortcullisWorkflows extends Construct {
     this.#explain();
   }
 
-  #stateMachine(props: WorkflowsProps, name: WorkflowName, substitutions: Record<string, string>): StateMachine {
+  #stateMachine(
+    props: WorkflowsProps,
+    name: WorkflowName,
+    { schedule, substitutions }: { schedule: Schedule | null; substitutions: Record<string, string> },
+  ): StateMachine {
     const file = join(repositoryRoot(), 'revoker', 'workflows', `${name}.asl.json`);
     const used = new Set([...readFileSync(file, 'utf8').matchAll(/\$\{(\w+)\}/g)].map((match) => match[1] as string));
     const log = new LogGroup(this, `${name}Log`, {
@@ -209,7 +225,6 @@ export class PortcullisWorkflows extends Construct {
         machine.addToRolePolicy(allow(['lambda:InvokeFunction'], [this.functions[functionName].function.functionArn]));
       }
     }
-    const schedule = props.schedules?.[name] === undefined ? defaultSchedules[name] : props.schedules[name];
     if (schedule) {
       new Rule(this, `${name}Schedule`, {
         ruleName: resourceName(props, name),
@@ -257,6 +272,12 @@ export class PortcullisWorkflows extends Construct {
 }
 
 const wildcards = 'AwsSolutions-IAM5';
+
+function scheduleOf({ schedules }: WorkflowsProps, name: WorkflowName, windowSeconds: number): Schedule | null {
+  const given = schedules?.[name];
+  if (given !== undefined) return given;
+  return name === 'detect' ? everyWindow(windowSeconds) : defaultSchedules[name];
+}
 
 function functionCode(name: FunctionName): Code {
   return lambdaCode(`revoker/lambdas/handlers/${kebab(name)}.ts`);

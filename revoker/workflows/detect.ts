@@ -33,12 +33,11 @@ function record(prefix: string, kind: 'ready' | 'held'): States {
  * Detection over one window of the log lake: query, verdicts, what is certain is done at once, what is not waits for a
  * person.
  *
- * Start it with an execution name made from the window (`detect-2026-06-14T18-30`): a window that was started twice is
- * one execution, and an execution that is started again under its name finds the decisions of the first and changes
- * nothing twice.
+ * An execution that is started again under its name finds the decisions of the first and changes nothing twice.
  *
- * Input: `{"from": "<ISO time>", "to": "<ISO time>"}`, or `{"time": "<ISO time>"}` for the window that ended last
- * before it; `"dryRun": true` decides and reports only.
+ * Input: `{"from": "<ISO time>", "to": "<ISO time>"}`, or `{"time": "<ISO time>"}`, as the schedule gives it, for the
+ * window that ended last before it: a second execution for that window ends with nothing to do. `"dryRun": true`
+ * decides and reports only.
  */
 export const detect: Machine = checkMachine({
   Comment: 'Portcullis: find abused sessions in the access logs and shut them out',
@@ -49,8 +48,14 @@ export const detect: Machine = checkMachine({
     'Plan the run': call(
       'PlanRun',
       { 'run.$': '$$.Execution.Name', 'input.$': '$' },
-      { to: '$.plan', next: 'Unwrap the plan', catch: failTo('Report the fault') },
+      { to: '$.plan', next: 'Is the window taken?', catch: failTo('Report the fault') },
     ),
+    'Is the window taken?': {
+      Type: 'Choice',
+      Comment: 'A scheduled time that another execution had before',
+      Choices: [{ Variable: '$.plan.answer.taken', BooleanEquals: true, Next: 'Done' }],
+      Default: 'Unwrap the plan',
+    },
     'Unwrap the plan': {
       Type: 'Pass',
       Parameters: {

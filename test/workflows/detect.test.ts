@@ -23,7 +23,7 @@ describe('the detection workflow', () => {
     const execution = await fixture.run('detect', input);
     expect(execution).toMatchObject({ outcome: 'succeeded', retries: 0 });
     expect(execution.path).toEqual([
-      'Plan the run', 'Unwrap the plan', 'Query the logs', 'Read a page', 'Was it the last?', 'Decide', 'Anything certain?',
+      'Plan the run', 'Is the window taken?', 'Unwrap the plan', 'Query the logs', 'Read a page', 'Was it the last?', 'Decide', 'Anything certain?',
       'Certain: ledger', 'Certain: one batch', 'Certain: stores', 'Certain: WAF', 'Anything to ask?', 'Report', 'Done',
     ]); // prettier-ignore
     const entries = await fixture.entries();
@@ -96,6 +96,31 @@ describe('the detection workflow', () => {
     };
     const to = Date.parse('2027-01-15T08:00:00Z') / 1000;
     expect(query.parameters).toEqual([String(to - 300), String(to)]);
+  });
+
+  it('takes a scheduled window once, and goes on with it under its own name', async () => {
+    const fixture = await fixtureOf({ rows: [...certain] });
+    // Rehearsals take no window, and neither does who names one.
+    await fixture.run('detect', { time: '2027-01-15T08:03:10Z', dryRun: true }, { name: 'rehearsal' });
+    await fixture.run('detect', { from: '2027-01-15T07:55:00Z', to: '2027-01-15T08:00:00Z', dryRun: true });
+    const first = await fixture.run('detect', { time: '2027-01-15T08:03:10Z' }, { name: 'first' });
+    expect(first.path).toContain('Certain: ledger');
+    expect(await fixture.entries()).toHaveLength(certain.length);
+    const queries = fixture.queries.size;
+    const second = await fixture.run('detect', { time: '2027-01-15T08:04:50Z' }, { name: 'second' });
+    expect(second).toMatchObject({ outcome: 'succeeded' });
+    expect(second.path).toEqual(['Plan the run', 'Is the window taken?', 'Done']);
+    expect(fixture.queries.size).toBe(queries);
+    const again = await fixture.run('detect', { time: '2027-01-15T08:03:10Z' }, { name: 'first' });
+    expect(again.path).toContain('Certain: ledger');
+    const next = await fixture.run('detect', { time: '2027-01-15T08:08:10Z' }, { name: 'next' });
+    expect(next.path).toContain('Query the logs');
+    const byHand = await fixture.run(
+      'detect',
+      { from: '2027-01-15T07:55:00Z', to: '2027-01-15T08:00:00Z' },
+      { name: 'by-hand' },
+    );
+    expect(byHand.path).toContain('Query the logs');
   });
 
   it('refuses a window that ends before it begins, and reports the fault', async () => {
