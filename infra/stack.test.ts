@@ -243,6 +243,27 @@ describe('the stack of the regional parts', () => {
     });
   });
 
+  it("keeps the stream's sessions in a table of their own, which nothing else may touch", () => {
+    const [[id, table] = ['', undefined]] = ofType('AWS::DynamoDB::GlobalTable').filter(([name]) =>
+      name.includes('Aggregates'),
+    );
+    expect(table).toMatchObject({
+      DeletionPolicy: 'Retain',
+      Properties: {
+        TableName: 'portcullis-test-aggregates',
+        BillingMode: 'PAY_PER_REQUEST',
+        TimeToLiveSpecification: { AttributeName: 'ttl', Enabled: true },
+        SSESpecification: { SSEEnabled: true, SSEType: 'KMS' },
+      },
+    });
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      FunctionName: 'portcullis-test-stream',
+      Environment: { Variables: Match.objectLike({ AGGREGATES_TABLE: { Ref: id } }) },
+    });
+    const users = ofType('AWS::IAM::Policy').filter(([, policy]) => JSON.stringify(policy).includes(`"${id}"`));
+    expect(users.map(([name]) => name)).toEqual([expect.stringContaining('StreamingConsumerRole')]);
+  });
+
   it('refuses, at synthesis, settings with which a function would fail', () => {
     const stackOf = (more: Partial<PortcullisStackProps>) => () =>
       new PortcullisStack(new App(), 'Wrong', { ...props, ...more });
@@ -262,7 +283,11 @@ describe('the stack of the regional parts', () => {
     };
     /** Why a variable is not set. */
     const unset: Record<string, Record<string, string>> = {
-      workflows: { WAF_ENDPOINT: 'loopback only', LOG_FIELDS: 'the stream alone reads a log' },
+      workflows: {
+        WAF_ENDPOINT: 'loopback only',
+        LOG_FIELDS: 'the stream alone reads a log',
+        AGGREGATES_TABLE: 'the stream alone keeps sessions',
+      },
       stream: {
         WAF_ENDPOINT: 'loopback only',
         EVENT_BUS: 'it tells its log',

@@ -50,6 +50,8 @@ const environmentSchema = z.object({
   /** How long after a request its log has arrived: standard logs take minutes. */
   LOG_DELAY_SECONDS: wholeSeconds.default(900),
   APPROVAL_SECONDS: wholeSeconds.default(4 * 3600),
+  /** The streaming path's: the table of sessions under way. Default: the ledger's. */
+  AGGREGATES_TABLE: z.string().min(3).optional(),
   /** The streaming path's: fields of the real-time log, in their order, by comma. */
   LOG_FIELDS: z
     .string()

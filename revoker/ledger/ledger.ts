@@ -45,6 +45,14 @@ export interface AuditLine {
   readonly detail?: unknown;
 }
 
+/** What a scan gives; absent: everything. */
+export interface ScanFilter {
+  readonly states?: readonly LedgerEntry['state'][];
+  readonly scopes?: readonly LedgerEntry['scope'][];
+  /** Epoch seconds: passes over what was lifted, or seen to have expired, before this moment. Active entries are given. */
+  readonly endedSince?: number;
+}
+
 /** The truth about what is revoked. Reads are strongly consistent. */
 export interface Ledger {
   get(ref: EntryRef): Promise<LedgerEntry | undefined>;
@@ -57,10 +65,7 @@ export interface Ledger {
   /** What a bucket must hold at `now` (epoch seconds). */
   bucket(bucket: number, now: number): Promise<BucketEntry[]>;
   /** Every entry, in any order. */
-  scan(options?: {
-    readonly states?: readonly LedgerEntry['state'][];
-    readonly scopes?: readonly LedgerEntry['scope'][];
-  }): AsyncIterable<LedgerEntry>;
+  scan(options?: ScanFilter): AsyncIterable<LedgerEntry>;
   putJob(job: Job): Promise<void>;
   deleteJob(id: string): Promise<void>;
   jobs(): Promise<Job[]>;
