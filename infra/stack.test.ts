@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { App, Aspects, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { App, Aspects, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { Distribution } from 'aws-cdk-lib/aws-cloudfront';
 import { HttpOrigin } from 'aws-cdk-lib/aws-cloudfront-origins';
@@ -173,6 +173,39 @@ describe('the stack of the regional parts', () => {
     expect(actionsOf('RetireKey')).toContain('secretsmanager:DeleteSecret');
   });
 
+  it('lets functions that know a run alone touch the parts of runs alone', () => {
+    interface Statement {
+      Action: string | string[];
+      Condition?: unknown;
+    }
+    for (const part of ['PlanRun', 'ReadPage', 'Decide', 'AskApproval', 'AnswerApproval', 'SettleApproval', 'Report']) {
+      const [, policy] = ofType('AWS::IAM::Policy').find(([id]) => id.includes(`Workflows${part}Role`)) ?? [];
+      const { Statement } = policy?.Properties?.['PolicyDocument'] as { Statement: Statement[] };
+      const database = Statement.filter(({ Action }) => [Action].flat().some((one) => one.startsWith('dynamodb:')));
+      expect(database, part).toMatchObject([
+        {
+          Action: ['dynamodb:GetItem', 'dynamodb:PutItem'],
+          Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['RUN#*'] } },
+        },
+      ]);
+    }
+    expect(JSON.stringify(resources)).not.toContain('states:SendTaskFailure');
+  });
+
+  it('raises an alarm for what failed, took too long or was given up', () => {
+    const alarms = ofType('AWS::CloudWatch::Alarm').map(([, alarm]) => alarm.Properties ?? {});
+    const counted = (metric: string): number => alarms.filter((alarm) => alarm['MetricName'] === metric).length;
+    expect(counted('ExecutionsFailed')).toBe(Object.keys(workflows).length);
+    expect(counted('ExecutionsTimedOut')).toBe(Object.keys(workflows).length);
+    const [[queue] = ['']] = ofType('AWS::SQS::Queue').filter(([, item]) =>
+      String(item.Properties?.['QueueName']).endsWith('failed-windows'),
+    );
+    expect(alarms.find((alarm) => alarm['MetricName'] === 'ApproximateNumberOfMessagesVisible')).toMatchObject({
+      Dimensions: [{ Name: 'QueueName', Value: { 'Fn::GetAtt': [queue, 'QueueName'] } }],
+      Threshold: 0,
+    });
+  });
+
   it.each(Object.keys(workflows))('deploys the definition of the workflow %s that the tests execute', (name) => {
     const file = fileURLToPath(new URL(`../revoker/workflows/${name}.asl.json`, import.meta.url));
     const [, machine] =
@@ -271,6 +304,8 @@ describe('the stack of the regional parts', () => {
     expect(stackOf({ detectionConfig: '{"threshold":0}' })).toThrow(/detection.threshold/);
     expect(stackOf({ detectionConfig: '{"windowSeconds":30}' })).toThrow(/once a minute at most/);
     expect(stackOf({ revokerConfig: '{"stores":[{"arn":"x"}]}' })).toThrow(/revoker.stores.0.arn/);
+    expect(stackOf({ approvalTime: Duration.hours(25) })).toThrow(/86400 s at most/);
+    expect(() => infrastructure({ environments: [{ name: 'test', approvalSeconds: 90_000 }] })).toThrow(/86400/);
   });
 
   describe('the environment of its functions', () => {

@@ -5,14 +5,20 @@ import { Arn, ArnFormat, Duration, Fn, Stack } from 'aws-cdk-lib';
 import { CfnWorkGroup } from 'aws-cdk-lib/aws-athena';
 import { EventField, Rule, RuleTargetInput, Schedule, type EventBus } from 'aws-cdk-lib/aws-events';
 import { SfnStateMachine } from 'aws-cdk-lib/aws-events-targets';
-import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { Code } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
 import { DefinitionBody, LogLevel, StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
-import { functionNames, workflows, type FunctionName, type WorkflowName } from '../../revoker/workflows/index.js';
+import {
+  functionNames,
+  longestApproval,
+  workflows,
+  type FunctionName,
+  type WorkflowName,
+} from '../../revoker/workflows/index.js';
 import { lambdaCode, repositoryRoot } from '../lambda-code.js';
 import { allow, PortcullisFunction } from './function.js';
 import type { PortcullisLedger } from './ledger.js';
@@ -49,7 +55,7 @@ export interface WorkflowsProps extends EnvironmentProps {
   readonly logTable?: string;
   /** How long after a request its log has surely arrived. Default 15 minutes. */
   readonly logDelay?: Duration;
-  /** How long a person has to answer. Default 4 hours. */
+  /** How long a person has to answer: 24 hours at most. Default 4 hours. */
   readonly approvalTime?: Duration;
 }
 
@@ -89,6 +95,10 @@ export class PortcullisWorkflows extends Construct {
 
   constructor(scope: Construct, id: string, props: WorkflowsProps) {
     super(scope, id);
+    const approvalSeconds = (props.approvalTime ?? Duration.hours(4)).toSeconds();
+    if (approvalSeconds > longestApproval) {
+      throw new Error(`approvalTime is ${approvalSeconds} s: a question stays open for ${longestApproval} s at most.`);
+    }
     const stack = Stack.of(this);
     const removalPolicy = dataRemovalOf(props);
     this.results = new Bucket(this, 'Results', {
@@ -135,7 +145,7 @@ export class PortcullisWorkflows extends Construct {
       ATHENA_DATABASE: database,
       ATHENA_TABLE: props.logTable ?? 'cloudfront_logs',
       LOG_DELAY_SECONDS: String((props.logDelay ?? Duration.minutes(15)).toSeconds()),
-      APPROVAL_SECONDS: String((props.approvalTime ?? Duration.hours(4)).toSeconds()),
+      APPROVAL_SECONDS: String(approvalSeconds),
     };
     const secrets = stack.formatArn({
       service: 'secretsmanager',
@@ -193,7 +203,7 @@ export class PortcullisWorkflows extends Construct {
       resourceName: resourceName(props, 'detect'),
     });
     for (const name of ['AskApproval', 'AnswerApproval'] as const) {
-      this.functions[name].role.addToPolicy(allow(['states:SendTaskSuccess', 'states:SendTaskFailure'], [detectArn]));
+      this.functions[name].role.addToPolicy(allow(['states:SendTaskSuccess'], [detectArn]));
     }
     this.#explain();
   }
@@ -305,6 +315,15 @@ function statementsFor(props: WorkflowsProps, resources: GrantResources): Record
   const stack = Stack.of(props.ledger);
   const table = props.ledger.table.tableArn;
   const useKey = allow(['kms:Decrypt', 'kms:GenerateDataKey'], [props.key.keyArn]);
+  // The parts of runs, and nothing of what is revoked.
+  const runs = [
+    new PolicyStatement({
+      actions: ['dynamodb:GetItem', 'dynamodb:PutItem'],
+      resources: [table],
+      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['RUN#*'] } },
+    }),
+    useKey,
+  ];
   const ledger = [
     allow(
       [
@@ -376,16 +395,16 @@ function statementsFor(props: WorkflowsProps, resources: GrantResources): Record
     ),
   ];
   return {
-    PlanRun: ledger,
+    PlanRun: runs,
     ReadPage: [
-      ...ledger,
+      ...runs,
       allow(['athena:GetQueryResults', 'athena:GetQueryExecution'], [resources.workGroup]),
       allow(['s3:GetObject'], [resources.results.arnForObjects('athena/*')]),
     ],
-    Decide: ledger,
-    AskApproval: [...ledger, ...notify],
-    AnswerApproval: ledger,
-    SettleApproval: ledger,
+    Decide: runs,
+    AskApproval: [...runs, ...notify],
+    AnswerApproval: runs,
+    SettleApproval: runs,
     Record: ledger,
     Project: [...ledger, ...stores, ...readKeys, ...targets],
     Block: [...ledger, ...ipSets],
@@ -395,7 +414,7 @@ function statementsFor(props: WorkflowsProps, resources: GrantResources): Record
     PublishKey: keys,
     SignWithKey: keys,
     RetireKey: keys,
-    Report: [...ledger, ...notify],
+    Report: [...runs, ...notify],
   };
 }
 

@@ -11,6 +11,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import { ledgerAddressRecords } from '../network-blocker.js';
 import { networkTarget, type Target } from '../targets.js';
 import { addressSets, compareSets } from './address-sets.js';
+import { longestApproval } from '../workflows/states.js';
 import { deferredTargets, wafTargetName } from './deferred.js';
 import type { Judge } from './judge.js';
 import { eventBridgeNotify, type Notify } from './notify.js';
@@ -49,7 +50,7 @@ const environmentSchema = z.object({
   WAF_ALLOW: z.string().default(''),
   /** How long after a request its log has arrived: standard logs take minutes. */
   LOG_DELAY_SECONDS: wholeSeconds.default(900),
-  APPROVAL_SECONDS: wholeSeconds.default(4 * 3600),
+  APPROVAL_SECONDS: wholeSeconds.max(longestApproval).default(4 * 3600),
   /** The streaming path's: the table of sessions under way. Default: the ledger's. */
   AGGREGATES_TABLE: z.string().min(3).optional(),
   /** The streaming path's: fields of the real-time log, in their order, by comma. */

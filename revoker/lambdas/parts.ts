@@ -56,6 +56,8 @@ export const part = {
   batch: (kind: 'ready' | 'held', number: number): string => `batch/${kind}/${String(number).padStart(6, '0')}`,
   token: 'approval/token',
   answer: 'approval/answer',
+  /** That the workflow has the answer. */
+  taken: 'approval/taken',
   rotation: 'rotation',
   reported: (outcome: string): string => `reported/${outcome}`,
 } as const;

@@ -1,5 +1,5 @@
 import { checkMachine, type Machine, type States } from './asl.js';
-import { arnOf, call, carry, everything, failTo, patience, reportAndFail } from './states.js';
+import { arnOf, call, carry, everything, failTo, longestApproval, patience, reportAndFail } from './states.js';
 
 /** Batches written to the ledger at the same time. */
 const ledgerConcurrency = 4;
@@ -41,8 +41,8 @@ function record(prefix: string, kind: 'ready' | 'held'): States {
  */
 export const detect: Machine = checkMachine({
   Comment: 'Portcullis: find abused sessions in the access logs and shut them out',
-  // A day for an answer, and some hours for the rest.
-  TimeoutSeconds: 30 * 3600,
+  // Some hours for what is no question.
+  TimeoutSeconds: longestApproval + 6 * 3600,
   StartAt: 'Plan the run',
   States: {
     'Plan the run': call(

@@ -50,6 +50,9 @@ export const patience: readonly Retrier[] = [
   },
 ];
 
+/** Seconds that a question may stay open. */
+export const longestApproval = 24 * 3600;
+
 export const everything = ['States.ALL'] as const;
 
 export const failTo = (next: string): readonly Catcher[] => [

@@ -181,6 +181,23 @@ describe('approval', () => {
     expect(await fixture.entries()).toEqual([]);
   });
 
+  it('says so where the execution that asked is gone, and has the answer when it is started again', async () => {
+    const fixture = await fixtureOf({ rows: doubtful });
+    const { outcome } = await fixture.run('detect', input, {
+      crashes: [{ state: 'Ask for approval', when: 'after', times: 100 }],
+    });
+    expect(outcome).toBe('failed');
+    fixture.services.waiting.clear();
+    await expect(answerWhenAsked(fixture, true)).resolves.toEqual({
+      accepted: true,
+      note: expect.stringContaining('no execution waits for it') as unknown,
+    });
+    expect(await fixture.entries()).toEqual([]);
+    expect(await fixture.run('detect', input)).toMatchObject({ outcome: 'succeeded' });
+    expect(await fixture.entries()).toHaveLength(doubtful.length);
+    await expect(answerWhenAsked(fixture, true)).resolves.toEqual({ accepted: true });
+  });
+
   it('takes the first answer, and refuses another one after it', async () => {
     const fixture = await fixtureOf({ rows: doubtful });
     const running = fixture.run('detect', input);
