@@ -80,10 +80,10 @@ function masked(text: string): string {
 
 /** Gives an error the name by which the workflows decide whether to try again. */
 export function named(error: unknown): Error {
-  if (!(error instanceof Error)) return new PermanentFault(String(error));
+  if (!(error instanceof Error)) return new PermanentFault(masked(String(error)));
   if (error instanceof TransientFault || error instanceof PermanentFault) return error;
   const { code } = error as Error & Details;
-  const text = error instanceof RevokerError ? error.anonymous : masked(error.message);
+  const text = masked(error instanceof RevokerError ? error.anonymous : error.message);
   const message = `${typeof code === 'string' && code !== '' ? code : error.name}: ${text}`;
   const Fault = isPassing(error) ? TransientFault : PermanentFault;
   return new Fault(message, { cause: error });
