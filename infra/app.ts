@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { App, Aspects, Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { z } from 'zod';
+import { longestApproval } from '../revoker/workflows/index.js';
 import { PortcullisStack } from './stack.js';
 import type { GateExpectation } from './watch/gate.js';
 
@@ -42,7 +43,7 @@ export const infrastructureSchema = z.strictObject({
         /** Networks that are never blocked. */
         neverBlock: z.array(z.string()).optional(),
         logDelaySeconds: z.int().positive().optional(),
-        approvalSeconds: z.int().positive().optional(),
+        approvalSeconds: z.int().positive().max(longestApproval).optional(),
         /** The sections `revoker` and `detection` of the configuration; `stores` above are the revoker's. */
         revoker: z.looseObject({}).optional(),
         detection: z.looseObject({}).optional(),

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { App, Aspects, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { App, Aspects, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { Distribution } from 'aws-cdk-lib/aws-cloudfront';
 import { HttpOrigin } from 'aws-cdk-lib/aws-cloudfront-origins';
@@ -173,6 +173,39 @@ describe('the stack of the regional parts', () => {
     expect(actionsOf('RetireKey')).toContain('secretsmanager:DeleteSecret');
   });
 
+  it('lets functions that know a run alone touch the parts of runs alone', () => {
+    interface Statement {
+      Action: string | string[];
+      Condition?: unknown;
+    }
+    for (const part of ['PlanRun', 'ReadPage', 'Decide', 'AskApproval', 'AnswerApproval', 'SettleApproval', 'Report']) {
+      const [, policy] = ofType('AWS::IAM::Policy').find(([id]) => id.includes(`Workflows${part}Role`)) ?? [];
+      const { Statement } = policy?.Properties?.['PolicyDocument'] as { Statement: Statement[] };
+      const database = Statement.filter(({ Action }) => [Action].flat().some((one) => one.startsWith('dynamodb:')));
+      expect(database, part).toMatchObject([
+        {
+          Action: ['dynamodb:GetItem', 'dynamodb:PutItem'],
+          Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['RUN#*'] } },
+        },
+      ]);
+    }
+    expect(JSON.stringify(resources)).not.toContain('states:SendTaskFailure');
+  });
+
+  it('raises an alarm for what failed, took too long or was given up', () => {
+    const alarms = ofType('AWS::CloudWatch::Alarm').map(([, alarm]) => alarm.Properties ?? {});
+    const counted = (metric: string): number => alarms.filter((alarm) => alarm['MetricName'] === metric).length;
+    expect(counted('ExecutionsFailed')).toBe(Object.keys(workflows).length);
+    expect(counted('ExecutionsTimedOut')).toBe(Object.keys(workflows).length);
+    const [[queue] = ['']] = ofType('AWS::SQS::Queue').filter(([, item]) =>
+      String(item.Properties?.['QueueName']).endsWith('failed-windows'),
+    );
+    expect(alarms.find((alarm) => alarm['MetricName'] === 'ApproximateNumberOfMessagesVisible')).toMatchObject({
+      Dimensions: [{ Name: 'QueueName', Value: { 'Fn::GetAtt': [queue, 'QueueName'] } }],
+      Threshold: 0,
+    });
+  });
+
   it.each(Object.keys(workflows))('deploys the definition of the workflow %s that the tests execute', (name) => {
     const file = fileURLToPath(new URL(`../revoker/workflows/${name}.asl.json`, import.meta.url));
     const [, machine] =
@@ -200,6 +233,31 @@ describe('the stack of the regional parts', () => {
     });
   });
 
+  it.each([
+    [60, 'rate(1 minute)'],
+    [90, 'rate(1 minute)'],
+    [600, 'rate(10 minutes)'],
+    [7200, 'rate(2 hours)'],
+  ])('starts detection in every window of %i seconds', (windowSeconds, expression) => {
+    const detectionConfig = JSON.stringify({ windowSeconds });
+    const other = Template.fromStack(new PortcullisStack(new App(), 'Windows', { ...props, detectionConfig }));
+    other.hasResourceProperties('AWS::Events::Rule', {
+      Name: 'portcullis-test-detect',
+      ScheduleExpression: expression,
+    });
+  });
+
+  it('tells detection the time that its schedule meant', () => {
+    template.hasResourceProperties('AWS::Events::Rule', {
+      Name: 'portcullis-test-detect',
+      Targets: [
+        Match.objectLike({
+          InputTransformer: { InputPathsMap: { time: '$.time' }, InputTemplate: '{"time":<time>}' },
+        }),
+      ],
+    });
+  });
+
   it('wires the real-time log to the stream and the stream to its consumer in windows', () => {
     template.hasResourceProperties('AWS::CloudFront::RealtimeLogConfig', {
       SamplingRate: 100,
@@ -218,12 +276,36 @@ describe('the stack of the regional parts', () => {
     });
   });
 
+  it("keeps the stream's sessions in a table of their own, which nothing else may touch", () => {
+    const [[id, table] = ['', undefined]] = ofType('AWS::DynamoDB::GlobalTable').filter(([name]) =>
+      name.includes('Aggregates'),
+    );
+    expect(table).toMatchObject({
+      DeletionPolicy: 'Retain',
+      Properties: {
+        TableName: 'portcullis-test-aggregates',
+        BillingMode: 'PAY_PER_REQUEST',
+        TimeToLiveSpecification: { AttributeName: 'ttl', Enabled: true },
+        SSESpecification: { SSEEnabled: true, SSEType: 'KMS' },
+      },
+    });
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      FunctionName: 'portcullis-test-stream',
+      Environment: { Variables: Match.objectLike({ AGGREGATES_TABLE: { Ref: id } }) },
+    });
+    const users = ofType('AWS::IAM::Policy').filter(([, policy]) => JSON.stringify(policy).includes(`"${id}"`));
+    expect(users.map(([name]) => name)).toEqual([expect.stringContaining('StreamingConsumerRole')]);
+  });
+
   it('refuses, at synthesis, settings with which a function would fail', () => {
     const stackOf = (more: Partial<PortcullisStackProps>) => () =>
       new PortcullisStack(new App(), 'Wrong', { ...props, ...more });
     expect(stackOf({ streaming: { fields: ['timestamp', 'c-ip', 'cs-uri-stem'] } })).toThrow(/lack status/);
     expect(stackOf({ detectionConfig: '{"threshold":0}' })).toThrow(/detection.threshold/);
+    expect(stackOf({ detectionConfig: '{"windowSeconds":30}' })).toThrow(/once a minute at most/);
     expect(stackOf({ revokerConfig: '{"stores":[{"arn":"x"}]}' })).toThrow(/revoker.stores.0.arn/);
+    expect(stackOf({ approvalTime: Duration.hours(25) })).toThrow(/86400 s at most/);
+    expect(() => infrastructure({ environments: [{ name: 'test', approvalSeconds: 90_000 }] })).toThrow(/86400/);
   });
 
   describe('the environment of its functions', () => {
@@ -236,7 +318,11 @@ describe('the stack of the regional parts', () => {
     };
     /** Why a variable is not set. */
     const unset: Record<string, Record<string, string>> = {
-      workflows: { WAF_ENDPOINT: 'loopback only', LOG_FIELDS: 'the stream alone reads a log' },
+      workflows: {
+        WAF_ENDPOINT: 'loopback only',
+        LOG_FIELDS: 'the stream alone reads a log',
+        AGGREGATES_TABLE: 'the stream alone keeps sessions',
+      },
       stream: {
         WAF_ENDPOINT: 'loopback only',
         EVENT_BUS: 'it tells its log',

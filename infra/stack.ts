@@ -121,6 +121,7 @@ export class PortcullisStack extends Stack {
             topic: this.notices.topic,
             gate: props.gate,
             stateMachines: this.workflows.stateMachines,
+            ...(this.streaming === undefined ? {} : { failedWindows: this.streaming.failed }),
           });
     this.#outputs();
   }

@@ -20,11 +20,18 @@ export type RevokerErrorCode =
 export class RevokerError extends Error {
   readonly code: RevokerErrorCode;
   readonly hint: string | undefined;
+  /** The message without the account, session or address that it is about: what logs may hold. Default: the message. */
+  readonly anonymous: string;
 
-  constructor(code: RevokerErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+  constructor(
+    code: RevokerErrorCode,
+    message: string,
+    options: { hint?: string; cause?: unknown; anonymous?: string } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'RevokerError';
     this.code = code;
     this.hint = options.hint;
+    this.anonymous = options.anonymous ?? message;
   }
 }

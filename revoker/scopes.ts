@@ -89,7 +89,9 @@ export function canonicalRef(ref: EntryRef): EntryRef {
 function canonicalAsn(text: string): string {
   const digits = /^(?:AS)?(\d{1,10})$/i.exec(text.trim())?.[1];
   if (digits === undefined || Number(digits) > 0xffff_ffff) {
-    throw new RevokerError('invalid_request', `${JSON.stringify(text)} is not an AS number (0 to 4294967295).`);
+    throw new RevokerError('invalid_request', `${JSON.stringify(text)} is not an AS number (0 to 4294967295).`, {
+      anonymous: 'An asn id is an AS number (0 to 4294967295).',
+    });
   }
   return String(Number(digits));
 }
@@ -104,12 +106,15 @@ export function canonicalNetwork(text: string): string {
   const limits = bytes?.length === 4 ? networkPrefixLimits[4] : networkPrefixLimits[6];
   const prefix = bytes ? prefixOf(address, bytes, prefixText) : -1;
   if (!bytes || rest.length > 0 || prefix < 0 || prefix > limits.longest) {
-    throw new RevokerError('invalid_request', `${JSON.stringify(text)} is not an IP address or CIDR block.`);
+    throw new RevokerError('invalid_request', `${JSON.stringify(text)} is not an IP address or CIDR block.`, {
+      anonymous: 'A network id is an IP address or a CIDR block.',
+    });
   }
   if (prefix < limits.widest) {
     throw new RevokerError(
       'invalid_request',
       `${text} is too wide: the shortest prefix accepted is /${limits.widest}.`,
+      { anonymous: `The network is too wide: the shortest prefix accepted is /${limits.widest}.` },
     );
   }
   return networkText(bytes, prefix);
@@ -126,7 +131,11 @@ function prefixOf(address: string, bytes: Uint8Array, text: string | undefined):
 export function networksAround(address: string): string[] {
   const [host = '', prefixText] = address.split('/');
   const bytes = isIP(host) === 0 ? undefined : addressBytes(host);
-  if (!bytes) throw new RevokerError('invalid_request', `${JSON.stringify(address)} is not an IP address.`);
+  if (!bytes) {
+    throw new RevokerError('invalid_request', `${JSON.stringify(address)} is not an IP address.`, {
+      anonymous: 'What was given as an IP address is none.',
+    });
+  }
   const limits = bytes.length === 4 ? networkPrefixLimits[4] : networkPrefixLimits[6];
   const longest = Math.min(limits.longest, prefixOf(host, bytes, prefixText));
   const blocks: string[] = [];

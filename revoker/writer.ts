@@ -44,14 +44,19 @@ export interface ActOptions {
   readonly onProgress?: (count: number) => void;
 }
 
+export interface RevokeOptions extends ActOptions {
+  /** Takes the requests that cannot be recorded, one by one. Without it, one of them fails the call. */
+  readonly setAside?: (request: RevocationRequest, error: RevokerError) => void;
+}
+
 /** Takes revocations to the ledger and to every target. */
 export interface Revoker {
   /**
    * Revokes. Resolves when the ledger has every entry and every target was tried; a target that failed is named in the
    * outcomes and finished by {@link reconcile}.
-   * @throws RevokerError `invalid_request` before anything is written
+   * @throws RevokerError `invalid_request` before anything is written, unless those are set aside
    */
-  revoke(requests: readonly RevocationRequest[], options: ActOptions): Promise<Outcome[]>;
+  revoke(requests: readonly RevocationRequest[], options: RevokeOptions): Promise<Outcome[]>;
   /** Takes revocations back. */
   lift(refs: readonly EntryRef[], options: ActOptions & { readonly reason: string }): Promise<Outcome[]>;
   /** Ends every revocation whose `until` has passed and gives its bytes back. */
@@ -149,6 +154,7 @@ export function createRevoker(options: RevokerOptions): Revoker {
       keys: [],
       refs: needsEntries ? refs.map(({ scope, id }) => ({ scope, id })) : [],
       pending: Object.fromEntries(targets.map((target) => [target.name, ''])),
+      kinds: Object.fromEntries(targets.map((target) => [target.name, target.kind])),
     };
     await ledger.putJob(job);
     const keepLease = async (): Promise<void> => {
@@ -238,7 +244,10 @@ export function createRevoker(options: RevokerOptions): Revoker {
       if (await ledger.write(entry)) return { result: request.kind === 'end' ? request.state : 'revoked', entry };
       standing = await ledger.get(entry);
     }
-    throw new RevokerError('ledger_conflict', `${pending.key} is being changed by others all the time.`);
+    const { scope } = request.kind === 'revoke' ? request.request : request.ref;
+    throw new RevokerError('ledger_conflict', `${pending.key} is being changed by others all the time.`, {
+      anonymous: `A ${scope} is being changed by others all the time.`,
+    });
   }
 
   function changeOf(pending: Pending, standing: LedgerEntry | undefined): LedgerEntry | undefined {
@@ -270,7 +279,15 @@ export function createRevoker(options: RevokerOptions): Revoker {
   return {
     async revoke(requests, act) {
       const at = Math.floor(now() / 1000);
-      const checked = requests.map((request): Request => ({ kind: 'revoke', request: checkedRequest(request, at) }));
+      const checked = requests.flatMap((request): Request[] => {
+        try {
+          return [{ kind: 'revoke', request: checkedRequest(request, at) }];
+        } catch (error) {
+          if (!act.setAside || !(error instanceof RevokerError)) throw error;
+          act.setAside(request, error);
+          return [];
+        }
+      });
       return submitAll(checked, act);
     },
     async lift(refs, act) {
@@ -315,6 +332,7 @@ export function createRevoker(options: RevokerOptions): Revoker {
         keys,
         refs: [],
         pending: Object.fromEntries(targets.filter(({ kind }) => kind === 'store').map(({ name }) => [name, ''])),
+        kinds: Object.fromEntries(targets.map(({ name, kind }) => [name, kind])),
       };
       await ledger.putJob(job);
       await write();
@@ -337,6 +355,7 @@ function checkedRequest(request: RevocationRequest, now: number): RevocationRequ
     throw new RevokerError(
       'invalid_request',
       `The revocation of ${request.scope} ${request.id} would end in the past.`,
+      { anonymous: `The revocation of a ${request.scope} would end in the past.` },
     );
   }
   if (request.remint && request.cutoff === undefined) {
@@ -363,6 +382,8 @@ export interface ReconcileResult {
   readonly buckets: number;
   /** By target that still fails: why. */
   readonly failed: Readonly<Record<string, string>>;
+  /** By target that this process does not reach: announcements that are kept for who does. */
+  readonly left: Readonly<Record<string, number>>;
 }
 
 /**
@@ -372,20 +393,30 @@ export interface ReconcileResult {
 export async function reconcile(options: {
   readonly ledger: Ledger;
   readonly targets: readonly Target[];
+  /** Names of stores that exist and are not among the targets: what is announced for them is left for others. */
+  readonly elsewhere?: readonly string[];
   readonly now?: () => number;
   readonly onProgress?: (count: number) => void;
+  /** Called with the error of a target that fails. */
+  readonly onFailure?: (target: string, error: unknown) => void;
 }): Promise<ReconcileResult> {
   const { ledger, targets } = options;
   const at = Math.floor((options.now ?? Date.now)() / 1000);
   const jobs = await ledger.jobs();
   const failed: Record<string, string> = {};
-  const isUnknown = (name: string): boolean => !targets.some((target) => target.name === name);
+  const isHere = (name: string): boolean => targets.some((target) => target.name === name);
+  // Only a store can be made up for by others, and only where nobody says that it exists: what was announced for the
+  // WAF's sets, a webhook or IVS is lost to them when it goes.
+  const isGone = (job: Job, name: string): boolean =>
+    !isHere(name) && !options.elsewhere?.includes(name) && kindOf(job, name) === 'store';
   const confirmed = new Map<string, Set<string>>();
   await Promise.all(
     targets.map(async (target) => {
-      // Work for a target of an unknown name, perhaps a store that was renamed, is done for every store.
+      // Work for a store of an unknown name, perhaps one that was renamed, is done for every store.
       const mine = jobs.filter(
-        (job) => target.name in job.pending || (target.kind === 'store' && Object.keys(job.pending).some(isUnknown)),
+        (job) =>
+          target.name in job.pending ||
+          (target.kind === 'store' && Object.keys(job.pending).some((name) => isGone(job, name))),
       );
       if (mine.length === 0) return;
       const refs = new Map(mine.flatMap((job) => job.refs).map((ref) => [entryKey(ref), ref]));
@@ -406,15 +437,17 @@ export async function reconcile(options: {
         confirmed.set(target.name, new Set(mine.map(({ id }) => id)));
       } catch (error) {
         failed[target.name] = (error as Error).message;
+        options.onFailure?.(target.name, error);
       }
     }),
   );
   let finished = 0;
+  const left: Record<string, number> = {};
   for (const job of jobs) {
     const open = Object.keys(job.pending).filter((name) => !confirmed.get(name)?.has(job.id));
     if (job.leaseUntil > at) continue;
-    // Targets that no longer exist have nothing left to wait for.
-    const waitingFor = open.filter((name) => !isUnknown(name));
+    const waitingFor = open.filter((name) => !isGone(job, name));
+    for (const name of waitingFor) if (!isHere(name)) left[name] = (left[name] ?? 0) + 1;
     if (waitingFor.length === 0) {
       await ledger.deleteJob(job.id);
       finished += 1;
@@ -425,5 +458,12 @@ export async function reconcile(options: {
       });
     }
   }
-  return { jobs: jobs.length, finished, buckets: new Set(jobs.flatMap(({ buckets }) => buckets)).size, failed };
+  const buckets = new Set(jobs.flatMap((job) => job.buckets)).size;
+  return { jobs: jobs.length, finished, buckets, failed, left };
+}
+
+/** What an announced target is. Announcements of earlier versions do not say it; their names do, by default. */
+function kindOf({ kinds }: Job, name: string): Target['kind'] {
+  const byName = name === 'waf' ? 'network-blocker' : name.startsWith('ivs:') ? 'ivs' : 'store';
+  return kinds?.[name] ?? byName;
 }

@@ -14,17 +14,22 @@ export class PortcullisLedger extends Construct {
 
   constructor(scope: Construct, id: string, props: LedgerProps) {
     super(scope, id);
-    const removalPolicy = dataRemovalOf(props);
-    this.table = new TableV2(this, 'Table', {
-      tableName: resourceName(props, 'ledger'),
-      partitionKey: { name: 'pk', type: AttributeType.STRING },
-      sortKey: { name: 'sk', type: AttributeType.STRING },
-      billing: Billing.onDemand(),
-      timeToLiveAttribute: 'ttl',
-      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
-      encryption: TableEncryptionV2.customerManagedKey(props.key),
-      deletionProtection: removalPolicy !== RemovalPolicy.DESTROY,
-      removalPolicy,
-    });
+    this.table = dataTable(this, 'Table', { ...props, part: 'ledger' });
   }
+}
+
+/** A table with keys `pk` and `sk`, whose items end by `ttl`. */
+export function dataTable(scope: Construct, id: string, props: LedgerProps & { readonly part: string }): TableV2 {
+  const removalPolicy = dataRemovalOf(props);
+  return new TableV2(scope, id, {
+    tableName: resourceName(props, props.part),
+    partitionKey: { name: 'pk', type: AttributeType.STRING },
+    sortKey: { name: 'sk', type: AttributeType.STRING },
+    billing: Billing.onDemand(),
+    timeToLiveAttribute: 'ttl',
+    pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+    encryption: TableEncryptionV2.customerManagedKey(props.key),
+    deletionProtection: removalPolicy !== RemovalPolicy.DESTROY,
+    removalPolicy,
+  });
 }

@@ -17,6 +17,7 @@ import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { FilterPattern, LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { lambdaCode } from '../lambda-code.js';
@@ -30,6 +31,8 @@ export interface MonitoringProps extends EnvironmentProps {
   readonly topic: ITopic;
   readonly gate: GateExpectation;
   readonly stateMachines: Readonly<Record<string, StateMachine>>;
+  /** Where the stream puts windows that it gave up. */
+  readonly failedWindows?: IQueue;
   /** The functions' log groups are there already: CloudFront made them at the first line. */
   readonly importLogGroups?: boolean;
 }
@@ -64,6 +67,26 @@ export class PortcullisMonitoring extends Construct {
         metric: machine.metricFailed({ period: Duration.minutes(5) }),
         threshold: 0,
         description: `The workflow ${name} failed.`,
+        missing: TreatMissingData.NOT_BREACHING,
+        periods: 1,
+      });
+      this.#alarm(props, `${name}TimedOut`, {
+        metric: machine.metricTimedOut({ period: Duration.minutes(5) }),
+        threshold: 0,
+        description: `The workflow ${name} took too long and was ended. Start the execution again under its name.`,
+        missing: TreatMissingData.NOT_BREACHING,
+        periods: 1,
+      });
+    }
+    if (props.failedWindows) {
+      this.#alarm(props, 'FailedWindows', {
+        metric: props.failedWindows.metricApproximateNumberOfMessagesVisible({
+          statistic: 'Maximum',
+          period: Duration.minutes(5),
+        }),
+        threshold: 0,
+        description:
+          "The stream gave a window of requests up: look for the fault in its function's log. Detection at rest still reads them.",
         missing: TreatMissingData.NOT_BREACHING,
         periods: 1,
       });

@@ -2,6 +2,7 @@
 import { ArnFormat, Duration, Stack } from 'aws-cdk-lib';
 import { CfnRealtimeLogConfig } from 'aws-cdk-lib/aws-cloudfront';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { TableV2 } from 'aws-cdk-lib/aws-dynamodb';
 import { Stream, StreamEncryption, StreamMode } from 'aws-cdk-lib/aws-kinesis';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { EventSourceMapping, StartingPosition, type Code } from 'aws-cdk-lib/aws-lambda';
@@ -10,7 +11,7 @@ import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { realTimeFields } from '../../revoker/detection/fields.js';
 import { allow, PortcullisFunction } from './function.js';
-import type { PortcullisLedger } from './ledger.js';
+import { dataTable, type PortcullisLedger } from './ledger.js';
 import { explain } from './nag.js';
 import { dataRemovalOf, resourceName, type EnvironmentProps } from './naming.js';
 import { checkedFields, detectionSettings, revokerSettings, targetStatements } from './settings.js';
@@ -37,6 +38,8 @@ export class PortcullisStreaming extends Construct {
   readonly logConfig: CfnRealtimeLogConfig;
   readonly consumer: PortcullisFunction;
   readonly failed: Queue;
+  /** Sessions under way. Apart from the ledger, which is read whole by who compares, repairs and ends. */
+  readonly aggregates: TableV2;
 
   constructor(scope: Construct, id: string, props: StreamingProps) {
     super(scope, id);
@@ -82,6 +85,7 @@ export class PortcullisStreaming extends Construct {
       enforceSSL: true,
       retentionPeriod: Duration.days(14),
     });
+    this.aggregates = dataTable(this, 'Aggregates', { ...props, part: 'aggregates' });
     this.consumer = new PortcullisFunction(this, 'Consumer', {
       ...props,
       part: 'stream',
@@ -89,6 +93,7 @@ export class PortcullisStreaming extends Construct {
       code: props.code,
       environment: {
         LEDGER_TABLE: props.ledger.table.tableName,
+        AGGREGATES_TABLE: this.aggregates.tableName,
         REVOKER_CONFIG: props.revokerConfig,
         DETECTION_CONFIG: props.detectionConfig ?? '{}',
         LOG_FIELDS: fields.join(','),
@@ -119,6 +124,7 @@ export class PortcullisStreaming extends Construct {
           ],
           [props.ledger.table.tableArn],
         ),
+        allow(['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'], [this.aggregates.tableArn]),
         ...(props.stores.length === 0
           ? []
           : [

@@ -3,16 +3,22 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Arn, ArnFormat, Duration, Fn, Stack } from 'aws-cdk-lib';
 import { CfnWorkGroup } from 'aws-cdk-lib/aws-athena';
-import { Rule, RuleTargetInput, Schedule, type EventBus } from 'aws-cdk-lib/aws-events';
+import { EventField, Rule, RuleTargetInput, Schedule, type EventBus } from 'aws-cdk-lib/aws-events';
 import { SfnStateMachine } from 'aws-cdk-lib/aws-events-targets';
-import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { Code } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
 import { DefinitionBody, LogLevel, StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
-import { functionNames, workflows, type FunctionName, type WorkflowName } from '../../revoker/workflows/index.js';
+import {
+  functionNames,
+  longestApproval,
+  workflows,
+  type FunctionName,
+  type WorkflowName,
+} from '../../revoker/workflows/index.js';
 import { lambdaCode, repositoryRoot } from '../lambda-code.js';
 import { allow, PortcullisFunction } from './function.js';
 import type { PortcullisLedger } from './ledger.js';
@@ -49,22 +55,32 @@ export interface WorkflowsProps extends EnvironmentProps {
   readonly logTable?: string;
   /** How long after a request its log has surely arrived. Default 15 minutes. */
   readonly logDelay?: Duration;
-  /** How long a person has to answer. Default 4 hours. */
+  /** How long a person has to answer: 24 hours at most. Default 4 hours. */
   readonly approvalTime?: Duration;
 }
 
-const defaultSchedules: Record<WorkflowName, Schedule | null> = {
-  // As often as the detector's window is long (`windowSeconds`, 300 by default): less often would leave windows out.
-  detect: Schedule.rate(Duration.minutes(5)),
+const defaultSchedules: Record<Exclude<WorkflowName, 'detect'>, Schedule | null> = {
   expire: Schedule.rate(Duration.minutes(5)),
   reconcile: Schedule.rate(Duration.hours(6)),
   // Rotation is started by a person or a calendar of yours: it retires keys.
   'rotate-key': null,
 };
 
+/** At least once in every window: a window that is asked for twice is taken once, one that is left out is lost. */
+function everyWindow(windowSeconds: number): Schedule {
+  const minutes = Math.floor(windowSeconds / 60);
+  if (minutes < 1) {
+    throw new Error(
+      `detection.windowSeconds is ${windowSeconds}: a schedule runs once a minute at most. Make it 60 or more, or give schedules.detect.`,
+    );
+  }
+  return Schedule.rate(Duration.minutes(minutes));
+}
+
 /** What a workflow is started with by its schedule. */
 const scheduledInput: Record<WorkflowName, Record<string, unknown>> = {
-  detect: {},
+  // The time that was meant, not the moment it came about: whoever plans the run aligns its window by it.
+  detect: { time: EventField.time },
   expire: {},
   reconcile: {},
   'rotate-key': { edgeSeconds: 60, tokenSeconds: 86_400 },
@@ -79,6 +95,10 @@ export class PortcullisWorkflows extends Construct {
 
   constructor(scope: Construct, id: string, props: WorkflowsProps) {
     super(scope, id);
+    const approvalSeconds = (props.approvalTime ?? Duration.hours(4)).toSeconds();
+    if (approvalSeconds > longestApproval) {
+      throw new Error(`approvalTime is ${approvalSeconds} s: a question stays open for ${longestApproval} s at most.`);
+    }
     const stack = Stack.of(this);
     const removalPolicy = dataRemovalOf(props);
     this.results = new Bucket(this, 'Results', {
@@ -113,9 +133,8 @@ export class PortcullisWorkflows extends Construct {
     const webAclName = props.webAclName === undefined ? `${props.prefix}-${props.name}` : props.webAclName;
     const revoker = revokerSettings(props.revokerConfig);
     const detectionConfig = props.detectionConfig ?? '{}';
-    const neverBlock = [
-      ...new Set([...detectionSettings(detectionConfig).allow.networks, ...(props.neverBlock ?? [])]),
-    ];
+    const detection = detectionSettings(detectionConfig);
+    const neverBlock = [...new Set([...detection.allow.networks, ...(props.neverBlock ?? [])])];
     const environment = {
       LEDGER_TABLE: props.ledger.table.tableName,
       REVOKER_CONFIG: props.revokerConfig,
@@ -126,7 +145,7 @@ export class PortcullisWorkflows extends Construct {
       ATHENA_DATABASE: database,
       ATHENA_TABLE: props.logTable ?? 'cloudfront_logs',
       LOG_DELAY_SECONDS: String((props.logDelay ?? Duration.minutes(15)).toSeconds()),
-      APPROVAL_SECONDS: String((props.approvalTime ?? Duration.hours(4)).toSeconds()),
+      APPROVAL_SECONDS: String(approvalSeconds),
     };
     const secrets = stack.formatArn({
       service: 'secretsmanager',
@@ -165,7 +184,10 @@ export class PortcullisWorkflows extends Construct {
     this.stateMachines = Object.fromEntries(
       (Object.keys(workflows) as WorkflowName[]).map((name) => [
         name,
-        this.#stateMachine(props, name, { ...arns, WorkGroup: workGroupName, Database: database }),
+        this.#stateMachine(props, name, {
+          schedule: scheduleOf(props, name, detection.windowSeconds),
+          substitutions: { ...arns, WorkGroup: workGroupName, Database: database },
+        }),
       ]),
     ) as Record<WorkflowName, StateMachine>;
 
@@ -181,12 +203,16 @@ export class PortcullisWorkflows extends Construct {
       resourceName: resourceName(props, 'detect'),
     });
     for (const name of ['AskApproval', 'AnswerApproval'] as const) {
-      this.functions[name].role.addToPolicy(allow(['states:SendTaskSuccess', 'states:SendTaskFailure'], [detectArn]));
+      this.functions[name].role.addToPolicy(allow(['states:SendTaskSuccess'], [detectArn]));
     }
     this.#explain();
   }
 
-  #stateMachine(props: WorkflowsProps, name: WorkflowName, substitutions: Record<string, string>): StateMachine {
+  #stateMachine(
+    props: WorkflowsProps,
+    name: WorkflowName,
+    { schedule, substitutions }: { schedule: Schedule | null; substitutions: Record<string, string> },
+  ): StateMachine {
     const file = join(repositoryRoot(), 'revoker', 'workflows', `${name}.asl.json`);
     const used = new Set([...readFileSync(file, 'utf8').matchAll(/\$\{(\w+)\}/g)].map((match) => match[1] as string));
     const log = new LogGroup(this, `${name}Log`, {
@@ -209,7 +235,6 @@ export class PortcullisWorkflows extends Construct {
         machine.addToRolePolicy(allow(['lambda:InvokeFunction'], [this.functions[functionName].function.functionArn]));
       }
     }
-    const schedule = props.schedules?.[name] === undefined ? defaultSchedules[name] : props.schedules[name];
     if (schedule) {
       new Rule(this, `${name}Schedule`, {
         ruleName: resourceName(props, name),
@@ -258,6 +283,12 @@ export class PortcullisWorkflows extends Construct {
 
 const wildcards = 'AwsSolutions-IAM5';
 
+function scheduleOf({ schedules }: WorkflowsProps, name: WorkflowName, windowSeconds: number): Schedule | null {
+  const given = schedules?.[name];
+  if (given !== undefined) return given;
+  return name === 'detect' ? everyWindow(windowSeconds) : defaultSchedules[name];
+}
+
 function functionCode(name: FunctionName): Code {
   return lambdaCode(`revoker/lambdas/handlers/${kebab(name)}.ts`);
 }
@@ -284,6 +315,15 @@ function statementsFor(props: WorkflowsProps, resources: GrantResources): Record
   const stack = Stack.of(props.ledger);
   const table = props.ledger.table.tableArn;
   const useKey = allow(['kms:Decrypt', 'kms:GenerateDataKey'], [props.key.keyArn]);
+  // The parts of runs, and nothing of what is revoked.
+  const runs = [
+    new PolicyStatement({
+      actions: ['dynamodb:GetItem', 'dynamodb:PutItem'],
+      resources: [table],
+      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['RUN#*'] } },
+    }),
+    useKey,
+  ];
   const ledger = [
     allow(
       [
@@ -355,16 +395,16 @@ function statementsFor(props: WorkflowsProps, resources: GrantResources): Record
     ),
   ];
   return {
-    PlanRun: ledger,
+    PlanRun: runs,
     ReadPage: [
-      ...ledger,
+      ...runs,
       allow(['athena:GetQueryResults', 'athena:GetQueryExecution'], [resources.workGroup]),
       allow(['s3:GetObject'], [resources.results.arnForObjects('athena/*')]),
     ],
-    Decide: ledger,
-    AskApproval: [...ledger, ...notify],
-    AnswerApproval: ledger,
-    SettleApproval: ledger,
+    Decide: runs,
+    AskApproval: [...runs, ...notify],
+    AnswerApproval: runs,
+    SettleApproval: runs,
     Record: ledger,
     Project: [...ledger, ...stores, ...readKeys, ...targets],
     Block: [...ledger, ...ipSets],
@@ -374,7 +414,7 @@ function statementsFor(props: WorkflowsProps, resources: GrantResources): Record
     PublishKey: keys,
     SignWithKey: keys,
     RetireKey: keys,
-    Report: [...ledger, ...notify],
+    Report: [...runs, ...notify],
   };
 }
 

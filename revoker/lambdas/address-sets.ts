@@ -33,3 +33,9 @@ export function addressSets(
     },
   };
 }
+
+/** Brings the sets to what the ledger says, and gives the number of updates. Where nothing was ever blocked, no set is made. */
+export async function compareSets(blocker: Pick<AddressBlocker, 'status' | 'reconcile'>): Promise<number> {
+  const { sets, records } = await blocker.status();
+  return sets.length === 0 && records.length === 0 ? 0 : (await blocker.reconcile()).updates;
+}

@@ -23,15 +23,24 @@ export interface ApprovalOptions {
   readonly now: () => number;
 }
 
-async function deliver(options: Pick<ApprovalOptions, 'steps'>, token: string, answer: RunAnswer): Promise<void> {
+/** Hands the answer over; false where nobody waits for it. */
+async function deliver(
+  { runs, steps }: Pick<ApprovalOptions, 'runs' | 'steps'>,
+  run: string,
+  token: string,
+  answer: RunAnswer,
+): Promise<boolean> {
   const output = JSON.stringify({ answer: { approved: answer.approved, by: answer.by } });
   try {
-    await options.steps.send(new SendTaskSuccessCommand({ taskToken: token, output }));
+    await steps.send(new SendTaskSuccessCommand({ taskToken: token, output }));
   } catch (error) {
     // The attempt that this token belonged to is over: the next one, or the closing of the question, reads the answer
     // where it is kept.
     if (!['TaskTimedOut', 'TaskDoesNotExist'].includes((error as Error).name)) throw error;
+    return false;
   }
+  await runs.put(run, part.taken, { at: answer.at });
+  return true;
 }
 
 /** How often each reason to hold was met. */
@@ -57,7 +66,7 @@ export function askApproval(options: ApprovalOptions): Handler<unknown, { readon
     await runs.put(run, part.token, { token });
     const standing = await runs.get<RunAnswer>(run, part.answer);
     if (standing) {
-      await deliver(options, token, standing);
+      await deliver(options, run, token, standing);
       return { asked: false };
     }
     if (await runs.get(run, part.reported('asked'))) return { asked: true };
@@ -75,11 +84,11 @@ export function askApproval(options: ApprovalOptions): Handler<unknown, { readon
 
 /**
  * Takes a person's answer: keeps it, then lets the workflow go on. The first answer counts. After the time was up there
- * is nothing to answer any more (`accepted: false`).
+ * is nothing to answer any more (`accepted: false`). An answer that nobody waits for is kept, and `note` says so.
  */
 export function answerApproval(
   options: Omit<ApprovalOptions, 'notify'>,
-): Handler<unknown, { readonly accepted: boolean }> {
+): Handler<unknown, { readonly accepted: boolean; readonly note?: string }> {
   const { runs } = options;
   return async (given, scope) => {
     const { run, approved, by, reason } = answerEvent.parse(given);
@@ -92,9 +101,13 @@ export function answerApproval(
     if (answer.approved !== approved) {
       throw new PermanentFault(`Run ${run} was ${answer.approved ? 'approved' : 'refused'} by ${answer.by} before.`);
     }
-    await deliver(options, waiting.token, answer);
-    scope.log('approval answered', { run, approved });
-    return { accepted: true };
+    const delivered = await deliver(options, run, waiting.token, answer);
+    scope.log('approval answered', { run, approved, delivered });
+    if (delivered || (await runs.get(run, part.taken))) return { accepted: true };
+    return {
+      accepted: true,
+      note: `The answer is kept, but no execution waits for it. If run ${run} does not end within some minutes, start its execution again under its name: it goes on with this answer.`,
+    };
   };
 }
 
@@ -107,6 +120,7 @@ export function settleApproval(
     const at = Math.floor(options.now() / 1000);
     const silence: RunAnswer = { approved: false, by: 'nobody', at, silence: true };
     const { approved, by } = await options.runs.putOnce<RunAnswer>(run, part.answer, silence);
+    await options.runs.put(run, part.taken, { at });
     scope.log('approval settled', { run, approved });
     return { approved, by };
   };

@@ -10,7 +10,8 @@ import { createDynamoLedger, createLedgerClient } from '../ledger/dynamodb.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { ledgerAddressRecords } from '../network-blocker.js';
 import { networkTarget, type Target } from '../targets.js';
-import { addressSets } from './address-sets.js';
+import { addressSets, compareSets } from './address-sets.js';
+import { longestApproval } from '../workflows/states.js';
 import { deferredTargets, wafTargetName } from './deferred.js';
 import type { Judge } from './judge.js';
 import { eventBridgeNotify, type Notify } from './notify.js';
@@ -49,7 +50,9 @@ const environmentSchema = z.object({
   WAF_ALLOW: z.string().default(''),
   /** How long after a request its log has arrived: standard logs take minutes. */
   LOG_DELAY_SECONDS: wholeSeconds.default(900),
-  APPROVAL_SECONDS: wholeSeconds.default(4 * 3600),
+  APPROVAL_SECONDS: wholeSeconds.max(longestApproval).default(4 * 3600),
+  /** The streaming path's: the table of sessions under way. Default: the ledger's. */
+  AGGREGATES_TABLE: z.string().min(3).optional(),
   /** The streaming path's: fields of the real-time log, in their order, by comma. */
   LOG_FIELDS: z
     .string()
@@ -121,8 +124,10 @@ export function connected({ revoker }: Settings): Promise<RevokerConnection> {
   return connectRevoker({ config: revoker });
 }
 
-/** The WAF's address sets, connected; undefined where the deployment has none. */
-export function wafTarget(given: Settings): Target | undefined {
+/** The WAF's address sets, connected; undefined where the deployment has none. `compare` brings them to what the ledger says. */
+export function wafSets(
+  given: Settings,
+): { readonly target: Target; readonly compare: () => Promise<number> } | undefined {
   const { WAF_PREFIX: prefix, WAF_ENDPOINT: endpoint, WAF_ALLOW: allow } = given.environment;
   if (prefix === undefined) return undefined;
   const blocker = createAddressBlocker({
@@ -137,7 +142,10 @@ export function wafTarget(given: Settings): Target | undefined {
       `${JSON.stringify({ level: 'warn', function: 'Block', message: 'refused to block', reasons: list })}\n`,
     );
   });
-  return networkTarget(sets, wafTargetName);
+  return {
+    target: networkTarget(sets, wafTargetName),
+    compare: () => compareSets(blocker),
+  };
 }
 
 export function judgeOf({ environment }: Settings): Judge {

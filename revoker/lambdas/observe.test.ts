@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RevokerError } from '../errors.js';
+import { canonicalRef, networksAround } from '../scopes.js';
 import { named, observed, type Handler } from './observe.js';
 
 const context = { awsRequestId: 'request-1' };
@@ -80,8 +81,15 @@ describe('an observed function', () => {
   });
 });
 
+const cancelled = (...codes: string[]): Error =>
+  Object.assign(new Error('Transaction cancelled'), {
+    name: 'TransactionCanceledException',
+    $metadata: { httpStatusCode: 400 },
+    CancellationReasons: codes.map((Code) => ({ Code })),
+  });
+
 describe('errors get the name that says whether to try again', () => {
-  it.each([
+  it.each<[string, unknown, string]>([
     ['a store that does not answer', new RevokerError('store_unavailable', 'x'), 'TransientFault'],
     ['a ledger under contention', new RevokerError('ledger_conflict', 'x'), 'TransientFault'],
     ['a request that is wrong', new RevokerError('invalid_request', 'x'), 'PermanentFault'],
@@ -91,6 +99,48 @@ describe('errors get the name that says whether to try again', () => {
       'a fault on the other side',
       Object.assign(new Error('x'), { name: 'Odd', $metadata: { httpStatusCode: 503 } }),
       'TransientFault',
+    ],
+    ...[
+      'RequestLimitExceeded',
+      'LimitExceededException',
+      'TransactionConflictException',
+      'CredentialsProviderError',
+    ].map(
+      (name) =>
+        [`what passes by its name: ${name}`, Object.assign(new Error('x y'), { name }), 'TransientFault'] as [
+          string,
+          unknown,
+          string,
+        ],
+    ),
+    ...['EAI_AGAIN', 'ETIMEDOUT'].map(
+      (code) =>
+        [`what passes by its code: ${code}`, Object.assign(new Error('x y'), { code }), 'TransientFault'] as [
+          string,
+          unknown,
+          string,
+        ],
+    ),
+    ['a transaction that others disturbed', cancelled('None', 'TransactionConflict'), 'TransientFault'],
+    [
+      'a transaction with a failed condition',
+      cancelled('TransactionConflict', 'ConditionalCheckFailed'),
+      'PermanentFault',
+    ],
+    [
+      'a request whose connection was refused',
+      new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code: 'ECONNREFUSED' }) }),
+      'TransientFault',
+    ],
+    [
+      'a denied store, whatever the service called it',
+      new RevokerError('store_access_denied', 'x', { cause: Object.assign(new Error('x'), { code: 'ETIMEDOUT' }) }),
+      'PermanentFault',
+    ],
+    [
+      'a quota that is used up',
+      Object.assign(new Error('x'), { name: 'WAFLimitsExceededException' }),
+      'PermanentFault',
     ],
     ['a lost connection', Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }), 'TransientFault'],
     [
@@ -102,5 +152,29 @@ describe('errors get the name that says whether to try again', () => {
     ['something thrown that is no error', 'oops', 'PermanentFault'],
   ])('%s', (_what, error, name) => {
     expect(named(error).name).toBe(name);
+  });
+});
+
+describe('a fault names nobody', () => {
+  it.each([
+    ['the canonical network', () => canonicalRef({ scope: 'network', id: '203.0.113.9/2' })],
+    ['what is no network', () => canonicalRef({ scope: 'network', id: 'alice@example.com' })],
+    ['what is no AS number', () => canonicalRef({ scope: 'asn', id: 'alice@example.com' })],
+    ['what is no address', () => networksAround('203.0.113.9x')],
+    [
+      'a service that quotes',
+      () => {
+        throw new Error('Field IP_ADDRESS, parameter "203.0.113.9/32": 2001:db8::1 (alice@example.com).');
+      },
+    ],
+  ])('%s', (_what, act) => {
+    let fault: Error | undefined;
+    try {
+      act();
+    } catch (error) {
+      fault = named(error);
+    }
+    expect(fault?.message).toMatch(/\w/);
+    expect(fault?.message).not.toMatch(/203\.0|2001:db8|alice/);
   });
 });

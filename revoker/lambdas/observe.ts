@@ -1,3 +1,6 @@
+import { isIP } from 'node:net';
+import { RevokerError } from '../errors.js';
+
 /**
  * What every function of the workflows has around it: one JSON line per event worth knowing, metrics in CloudWatch's
  * embedded format, and errors under names that the workflows' Retry clauses know.
@@ -43,20 +46,46 @@ const transientCodes = new Set([
   'entity_unavailable',
 ]);
 
+/** Names and codes of what passes: throttling, a conflict, a fault on the other side, a connection, credentials on their way. */
 const transientNames =
-  /Throttl|TooManyRequests|LimitExceededException$|ServiceUnavailable|InternalServer|InternalFailure|InternalException|TimeoutError|RequestTimeout|ProvisionedThroughput|OptimisticLock|ECONNRESET|ECONNREFUSED|EPIPE|socket hang up/;
+  /Throttl|TooManyRequests|LimitExceeded(Exception)?$|ServiceUnavailable|InternalServer|InternalFailure|InternalException|TimeoutError|RequestTimeout|ProvisionedThroughput|OptimisticLock|TransactionConflict|^CredentialsProviderError$|^(ECONNRESET|ECONNREFUSED|EPIPE|ETIMEDOUT|EAI_AGAIN)$/;
+/** The same in the words of errors that have no telling name. */
+const transientWords = /Throttl|TooManyRequests|ECONNRESET|ECONNREFUSED|EPIPE|ETIMEDOUT|EAI_AGAIN|socket hang up/;
+
+interface Details {
+  readonly code?: unknown;
+  readonly $metadata?: { readonly httpStatusCode?: number };
+  readonly CancellationReasons?: readonly { readonly Code?: string }[];
+}
+
+function isPassing(error: Error & Details): boolean {
+  const code = typeof error.code === 'string' ? error.code : '';
+  if (transientCodes.has(code) || (error.$metadata?.httpStatusCode ?? 0) >= 500) return true;
+  if (error.name === 'TransactionCanceledException') {
+    const reasons = (error.CancellationReasons ?? []).flatMap(({ Code }) => (Code === 'None' ? [] : [Code ?? '']));
+    return reasons.length > 0 && reasons.every((reason) => transientNames.test(reason));
+  }
+  if ([error.name, code].some((text) => transientNames.test(text)) || transientWords.test(error.message)) return true;
+  // fetch tells of a lost connection by "fetch failed", and why in the cause. An error with a code speaks for itself.
+  return code === '' && error.cause instanceof Error && isPassing(error.cause);
+}
+
+/** Services quote what they choked on: addresses of viewers and e-mail addresses go no further. */
+function masked(text: string): string {
+  return text.replace(/[^\s"'(),;[\]<>]+/g, (word) => {
+    const bare = word.replace(/[.:!?]+$/, '').replace(/\/\d{1,3}$/, '');
+    return isIP(bare) > 0 || /.@./.test(bare) ? '…' : word;
+  });
+}
 
 /** Gives an error the name by which the workflows decide whether to try again. */
 export function named(error: unknown): Error {
-  if (!(error instanceof Error)) return new PermanentFault(String(error));
+  if (!(error instanceof Error)) return new PermanentFault(masked(String(error)));
   if (error instanceof TransientFault || error instanceof PermanentFault) return error;
-  const { code, $metadata } = error as Error & { code?: unknown; $metadata?: { httpStatusCode?: number } };
-  const text = typeof code === 'string' ? code : '';
-  const status = $metadata?.httpStatusCode ?? 0;
-  const passing =
-    transientCodes.has(text) || status >= 500 || transientNames.test(`${error.name} ${text} ${error.message}`);
-  const message = text === '' ? `${error.name}: ${error.message}` : `${text}: ${error.message}`;
-  const Fault = passing ? TransientFault : PermanentFault;
+  const { code } = error as Error & Details;
+  const text = masked(error instanceof RevokerError ? error.anonymous : error.message);
+  const message = `${typeof code === 'string' && code !== '' ? code : error.name}: ${text}`;
+  const Fault = isPassing(error) ? TransientFault : PermanentFault;
   return new Fault(message, { cause: error });
 }
 

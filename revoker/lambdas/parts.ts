@@ -9,6 +9,11 @@ export interface RunPlan {
   readonly dryRun: boolean;
 }
 
+/** Whose a window is: the run that came first for a scheduled time. Kept as a run of its own. */
+export interface WindowClaim {
+  readonly run: string;
+}
+
 export interface RunPage {
   readonly sessions: number;
   readonly candidates: readonly Candidate[];
@@ -40,13 +45,19 @@ export interface RunAnswer {
   readonly silence?: true;
 }
 
+/** Names of executions have no slash, so no run is called like this. */
+export const claimOf = ({ from, to }: Window): string => `window/${from}-${to}`;
+
 export const part = {
   plan: 'plan',
+  claim: 'claim',
   page: (number: number): string => `page/${String(number).padStart(6, '0')}`,
   decision: 'decision',
   batch: (kind: 'ready' | 'held', number: number): string => `batch/${kind}/${String(number).padStart(6, '0')}`,
   token: 'approval/token',
   answer: 'approval/answer',
+  /** That the workflow has the answer. */
+  taken: 'approval/taken',
   rotation: 'rotation',
   reported: (outcome: string): string => `reported/${outcome}`,
 } as const;

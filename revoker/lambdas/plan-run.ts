@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Judge, Query, Window } from './judge.js';
 import { PermanentFault, type Handler } from './observe.js';
-import { part, type RunPlan } from './parts.js';
+import { claimOf, part, type RunPlan, type WindowClaim } from './parts.js';
 import type { RunStore } from './runs.js';
 
 const time = z.iso.datetime({ offset: true });
@@ -19,6 +19,8 @@ export interface PlanRunAnswer {
   readonly run: string;
   readonly query: Query & { readonly requestToken: string };
   readonly approvalSeconds: number;
+  /** Another run has the window of this scheduled time: there is nothing to do. */
+  readonly taken: boolean;
 }
 
 export interface PlanRunOptions {
@@ -56,7 +58,15 @@ export function planRun(options: PlanRunOptions): Handler<unknown, PlanRunAnswer
       at: now,
       dryRun: input.dryRun ?? false,
     });
-    scope.log('run planned', { run, ...plan.window, dryRun: plan.dryRun });
+    // A schedule may deliver a time twice, and its times are no windows. Who names a window wants it, and a rehearsal
+    // takes it from nobody.
+    const scheduled = 'time' in input && input.time !== undefined && !plan.dryRun;
+    const claim = scheduled
+      ? await options.runs.putOnce<WindowClaim>(claimOf(plan.window), part.claim, { run })
+      : { run };
+    const taken = claim.run !== run;
+    if (taken) scope.log('window taken', { run, by: claim.run, ...plan.window });
+    else scope.log('run planned', { run, ...plan.window, dryRun: plan.dryRun });
     const query = options.judge.query(plan.window);
     return {
       run,
@@ -68,6 +78,7 @@ export function planRun(options: PlanRunOptions): Handler<unknown, PlanRunAnswer
           .digest('hex'),
       },
       approvalSeconds: options.approvalSeconds,
+      taken,
     };
   };
 }

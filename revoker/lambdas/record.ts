@@ -15,6 +15,8 @@ export interface RecordAnswer {
   readonly unchanged: number;
   /** Requests whose time was over before they could be carried out. */
   readonly lapsed: number;
+  /** Requests that the ledger cannot take, such as one with an id that is too long. */
+  readonly setAside: number;
 }
 
 export interface RecordOptions {
@@ -42,11 +44,22 @@ export function record(options: RecordOptions): Handler<unknown, RecordAnswer> {
     const seconds = Math.floor(now() / 1000);
     const live = found.requests.filter((request) => request.until === undefined || request.until > seconds);
     const revoker = createRevoker({ ledger, targets: targets.map(deferred), now });
-    const outcomes = await revoker.revoke(live, { by });
+    const aside: { readonly scope: string; readonly reason: string }[] = [];
+    const outcomes = await revoker.revoke(live, {
+      by,
+      setAside: ({ scope: of }, error) => aside.push({ scope: of, reason: error.anonymous }),
+    });
     const unchanged = outcomes.filter((outcome) => outcome.result === 'unchanged').length;
-    const answer = { recorded: outcomes.length - unchanged, unchanged, lapsed: found.requests.length - live.length };
+    const answer = {
+      recorded: outcomes.length - unchanged,
+      unchanged,
+      lapsed: found.requests.length - live.length,
+      setAside: aside.length,
+    };
+    if (aside.length > 0) scope.log('requests set aside', { run, kind, batch, requests: aside });
     scope.log('batch recorded', { run, kind, batch, ...answer });
     scope.count('recorded', answer.recorded);
+    scope.count('setAside', answer.setAside);
     return answer;
   };
 }

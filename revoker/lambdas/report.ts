@@ -61,7 +61,10 @@ async function detailOf(runs: RunStore, { workflow, run, state }: ReportEvent): 
     };
   }
   if (workflow === 'expire') return { expired: answerOf(state, 'expired')['expired'] ?? 0 };
-  if (workflow === 'reconcile') return { differences: answerOf(state, 'drift')['keys'] ?? 0 };
+  if (workflow === 'reconcile') {
+    const [keys, sets] = [answerOf(state, 'drift')['keys'] ?? 0, answerOf(state, 'waf')['repaired'] ?? 0];
+    return { differences: Number(keys) + Number(sets) };
+  }
   return { kid: answerOf(state, 'next')['kid'] ?? null, retireAt: answerOf(state, 'signing')['retireAt'] ?? null };
 }
 

@@ -22,7 +22,7 @@ import { chunks, inParallel } from '../parallel.js';
 import { RevokerError } from '../errors.js';
 import { isEdgeScope, type Scope } from '../scopes.js';
 import { bucketEntryOf, edgePlace, entryKey, isActive, type EntryRef, type LedgerEntry } from './entry.js';
-import type { AuditLine, Job, Ledger, LedgerRecord, RecordKind } from './ledger.js';
+import type { AuditLine, Job, Ledger, LedgerRecord, RecordKind, ScanFilter } from './ledger.js';
 
 /*
  * One table, partition key `pk`, sort key `sk`:
@@ -139,6 +139,34 @@ function entryOf(item: Item): LedgerEntry {
   };
 }
 
+/** A scan's filter in the database's terms. */
+function entryCondition({ states, endedSince }: ScanFilter): {
+  condition: string[];
+  names: Record<string, string>;
+  values: Item;
+} {
+  const names: Record<string, string> = {};
+  const values: Item = {};
+  const condition: string[] = [];
+  if (states) {
+    names['#state'] = 'state';
+    states.forEach((state, i) => (values[`:state${i}`] = state));
+    condition.push(
+      states.length === 0
+        ? 'attribute_not_exists(#state)'
+        : `#state IN (${states.map((_, i) => `:state${i}`).join(', ')})`,
+    );
+  }
+  if (endedSince !== undefined) {
+    names['#state'] = 'state';
+    names['#at'] = 'at';
+    values[':active'] = 'active';
+    values[':since'] = endedSince;
+    condition.push('(#state = :active OR #at >= :since)');
+  }
+  return { condition, names, values };
+}
+
 const writeBatch = 25;
 const readBatch = 100;
 const parallelBatches = 8;
@@ -218,11 +246,20 @@ export function createDynamoLedger(options: DynamoLedgerOptions): Ledger {
     } while (start);
   }
 
-  async function* allItems(): AsyncGenerator<Item> {
+  /** Entries of the whole table. What else lives there stays in the database. */
+  async function* allEntries(filter: ScanFilter): AsyncGenerator<Item> {
+    const { condition, names, values } = entryCondition(filter);
     let start: Item | undefined;
     do {
       const page = await documents.send(
-        new ScanCommand({ TableName: table, ConsistentRead: true, ExclusiveStartKey: start }),
+        new ScanCommand({
+          TableName: table,
+          ConsistentRead: true,
+          FilterExpression: ['(begins_with(pk, :bucket) OR begins_with(pk, :scope))', ...condition].join(' AND '),
+          ExpressionAttributeValues: { ':bucket': 'B#', ':scope': 'S#', ...values },
+          ...(condition.length > 0 ? { ExpressionAttributeNames: names } : {}),
+          ExclusiveStartKey: start,
+        }),
       );
       yield* page.Items ?? [];
       start = page.LastEvaluatedKey;
@@ -230,9 +267,19 @@ export function createDynamoLedger(options: DynamoLedgerOptions): Ledger {
   }
 
   /** Scopes that the edge does not look up have a partition each. */
-  async function* itemsOfScopes(scopes: readonly Scope[]): AsyncGenerator<Item> {
-    if (scopes.some(isEdgeScope)) yield* allItems();
-    else for (const scope of scopes) yield* query(`S#${scope}`);
+  async function* entriesOfScopes(scopes: readonly Scope[], filter: ScanFilter): AsyncGenerator<Item> {
+    const { condition, names, values } = entryCondition(filter);
+    for (const scope of scopes) {
+      const filtered =
+        condition.length === 0
+          ? {}
+          : {
+              FilterExpression: condition.join(' AND '),
+              ExpressionAttributeNames: names,
+              ExpressionAttributeValues: { ':pk': `S#${scope}`, ...values },
+            };
+      yield* query(`S#${scope}`, filtered);
+    }
   }
 
   async function collect(pk: string): Promise<Item[]> {
@@ -294,13 +341,11 @@ export function createDynamoLedger(options: DynamoLedgerOptions): Ledger {
         .flatMap((entry) => bucketEntryOf(entry) ?? []);
     },
     async *scan(filter = {}) {
-      for await (const item of filter.scopes ? itemsOfScopes(filter.scopes) : allItems()) {
-        const pk = String(item['pk']);
-        if (!pk.startsWith('B#') && !pk.startsWith('S#')) continue;
+      const { scopes } = filter;
+      const apart = scopes !== undefined && !scopes.some(isEdgeScope);
+      for await (const item of apart ? entriesOfScopes(scopes, filter) : allEntries(filter)) {
         const entry = entryOf(item);
-        if (filter.states && !filter.states.includes(entry.state)) continue;
-        if (filter.scopes && !filter.scopes.includes(entry.scope)) continue;
-        yield entry;
+        if (!scopes || scopes.includes(entry.scope)) yield entry;
       }
     },
     async putJob(job) {

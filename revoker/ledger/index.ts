@@ -3,5 +3,5 @@
 export { createDynamoLedger, createLedgerClient, ensureLedgerTable, type DynamoLedgerOptions } from './dynamodb.js';
 export { createMemoryLedger } from './memory.js';
 export { createRefusalCheck, type MintingRequest, type Refusal, type RefusalCheck } from './refusal.js';
-export type { AuditLine, Job, Ledger, LedgerRecord, RecordKind } from './ledger.js';
+export type { AuditLine, Job, Ledger, LedgerRecord, RecordKind, ScanFilter } from './ledger.js';
 export type { Act, EntryState, LedgerEntry, RevocationRequest } from './entry.js';

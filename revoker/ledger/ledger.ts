@@ -1,4 +1,5 @@
 import type { BucketEntry } from '../store/buckets.js';
+import type { Target } from '../targets.js';
 import type { EntryRef, LedgerEntry } from './entry.js';
 
 /**
@@ -20,6 +21,8 @@ export interface Job {
   readonly refs: readonly EntryRef[];
   /** Names of the targets that have not confirmed, with the last error if there was one. */
   readonly pending: Readonly<Record<string, string>>;
+  /** What the targets are, by name; announcements of earlier versions have none. */
+  readonly kinds?: Readonly<Record<string, Target['kind']>>;
 }
 
 /** A record of another kind that the ledger keeps: a key, a blackout, a mode, a schedule. */
@@ -42,6 +45,14 @@ export interface AuditLine {
   readonly detail?: unknown;
 }
 
+/** What a scan gives; absent: everything. */
+export interface ScanFilter {
+  readonly states?: readonly LedgerEntry['state'][];
+  readonly scopes?: readonly LedgerEntry['scope'][];
+  /** Epoch seconds: passes over what was lifted, or seen to have expired, before this moment. Active entries are given. */
+  readonly endedSince?: number;
+}
+
 /** The truth about what is revoked. Reads are strongly consistent. */
 export interface Ledger {
   get(ref: EntryRef): Promise<LedgerEntry | undefined>;
@@ -54,10 +65,7 @@ export interface Ledger {
   /** What a bucket must hold at `now` (epoch seconds). */
   bucket(bucket: number, now: number): Promise<BucketEntry[]>;
   /** Every entry, in any order. */
-  scan(options?: {
-    readonly states?: readonly LedgerEntry['state'][];
-    readonly scopes?: readonly LedgerEntry['scope'][];
-  }): AsyncIterable<LedgerEntry>;
+  scan(options?: ScanFilter): AsyncIterable<LedgerEntry>;
   putJob(job: Job): Promise<void>;
   deleteJob(id: string): Promise<void>;
   jobs(): Promise<Job[]>;

@@ -49,6 +49,7 @@ export function createMemoryLedger(): Ledger {
       for (const entry of [...entries.values()]) {
         if (options.states && !options.states.includes(entry.state)) continue;
         if (options.scopes && !options.scopes.includes(entry.scope)) continue;
+        if (options.endedSince !== undefined && entry.state !== 'active' && entry.at < options.endedSince) continue;
         yield entry;
       }
     },

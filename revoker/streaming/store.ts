@@ -51,7 +51,7 @@ const verdictKey = ({ session }: AggregateKey): ItemKey => itemKey(session, 'VER
 const isRefused = (error: unknown): boolean => (error as Error).name === 'ConditionalCheckFailedException';
 
 /**
- * Aggregates and verdicts in one DynamoDB table, the ledger's: partition key `pk`, sort key `sk`, attribute `ttl` for
+ * Aggregates and verdicts in one DynamoDB table, of their own or the ledger's: partition key `pk`, sort key `sk`, attribute `ttl` for
  * expiry; their partitions begin with `STREAM#`, which no other item's does. Aggregates are string sets, which DynamoDB unites by itself.
  */
 export function dynamoAggregates(client: Pick<DynamoDBClient, 'send'>, table: string): AggregateStore {

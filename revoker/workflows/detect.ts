@@ -1,5 +1,5 @@
 import { checkMachine, type Machine, type States } from './asl.js';
-import { arnOf, call, carry, everything, failTo, patience, reportAndFail } from './states.js';
+import { arnOf, call, carry, everything, failTo, longestApproval, patience, reportAndFail } from './states.js';
 
 /** Batches written to the ledger at the same time. */
 const ledgerConcurrency = 4;
@@ -33,24 +33,29 @@ function record(prefix: string, kind: 'ready' | 'held'): States {
  * Detection over one window of the log lake: query, verdicts, what is certain is done at once, what is not waits for a
  * person.
  *
- * Start it with an execution name made from the window (`detect-2026-06-14T18-30`): a window that was started twice is
- * one execution, and an execution that is started again under its name finds the decisions of the first and changes
- * nothing twice.
+ * An execution that is started again under its name finds the decisions of the first and changes nothing twice.
  *
- * Input: `{"from": "<ISO time>", "to": "<ISO time>"}`, or `{"time": "<ISO time>"}` for the window that ended last
- * before it; `"dryRun": true` decides and reports only.
+ * Input: `{"from": "<ISO time>", "to": "<ISO time>"}`, or `{"time": "<ISO time>"}`, as the schedule gives it, for the
+ * window that ended last before it: a second execution for that window ends with nothing to do. `"dryRun": true`
+ * decides and reports only.
  */
 export const detect: Machine = checkMachine({
   Comment: 'Portcullis: find abused sessions in the access logs and shut them out',
-  // A day for an answer, and some hours for the rest.
-  TimeoutSeconds: 30 * 3600,
+  // Some hours for what is no question.
+  TimeoutSeconds: longestApproval + 6 * 3600,
   StartAt: 'Plan the run',
   States: {
     'Plan the run': call(
       'PlanRun',
       { 'run.$': '$$.Execution.Name', 'input.$': '$' },
-      { to: '$.plan', next: 'Unwrap the plan', catch: failTo('Report the fault') },
+      { to: '$.plan', next: 'Is the window taken?', catch: failTo('Report the fault') },
     ),
+    'Is the window taken?': {
+      Type: 'Choice',
+      Comment: 'A scheduled time that another execution had before',
+      Choices: [{ Variable: '$.plan.answer.taken', BooleanEquals: true, Next: 'Done' }],
+      Default: 'Unwrap the plan',
+    },
     'Unwrap the plan': {
       Type: 'Pass',
       Parameters: {

@@ -14,5 +14,5 @@ export const workflows = { detect, expire, reconcile, 'rotate-key': rotateKey } 
 >;
 export type WorkflowName = keyof typeof workflows;
 
-export { functionNames, type FunctionName } from './states.js';
+export { functionNames, longestApproval, type FunctionName } from './states.js';
 export type { Machine } from './asl.js';

@@ -2,16 +2,17 @@ import { checkMachine, type Machine } from './asl.js';
 import { call, carry, failTo, reportAndFail } from './states.js';
 
 /**
- * Finishes what a crash or an outage interrupted, then compares every store with the ledger and repairs what differs.
+ * Finishes what a crash or an outage interrupted, then compares every store and the WAF's address sets with the
+ * ledger and repairs what differs.
  * Runs often; a run that finds nothing costs one listing of each store.
  */
 export const reconcile: Machine = checkMachine({
-  Comment: 'Portcullis: finish interrupted work, compare the stores with the ledger, repair',
+  Comment: 'Portcullis: finish interrupted work, compare the stores and the address sets with the ledger, repair',
   TimeoutSeconds: 2 * 3600,
   StartAt: 'Name the run',
   States: {
     'Name the run': { Type: 'Pass', Parameters: { 'run.$': '$$.Execution.Name' }, Next: 'Interrupted: stores' },
-    ...carry('Interrupted', 'Compare'),
+    ...carry('Interrupted', 'Compare', { compare: true }),
     Compare: call(
       'Compare',
       { 'run.$': '$.run' },

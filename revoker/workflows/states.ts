@@ -50,6 +50,9 @@ export const patience: readonly Retrier[] = [
   },
 ];
 
+/** Seconds that a question may stay open. */
+export const longestApproval = 24 * 3600;
+
 export const everything = ['States.ALL'] as const;
 
 export const failTo = (next: string): readonly Catcher[] => [
@@ -87,7 +90,7 @@ export function call(
  * The way of entries that the ledger has to where they take effect: the stores, then the WAF sets. A target that does
  * not take them in time keeps the announcement open; the reconciliation carries it on, so the run goes on too.
  */
-export function carry(prefix: string, next: string): States {
+export function carry(prefix: string, next: string, blockWith: Template = {}): States {
   return {
     [`${prefix}: stores`]: call('Project', { 'run.$': '$.run' }, {
       to: '$.stores',
@@ -95,7 +98,7 @@ export function carry(prefix: string, next: string): States {
       catch: [{ ErrorEquals: everything, ResultPath: '$.storesFault', Next: `${prefix}: WAF` }],
       comment: 'Ledger to KeyValueStores, in batches of 50 under their ETags',
     }),
-    [`${prefix}: WAF`]: call('Block', { 'run.$': '$.run' }, {
+    [`${prefix}: WAF`]: call('Block', { 'run.$': '$.run', ...blockWith }, {
       to: '$.waf',
       next,
       catch: [{ ErrorEquals: everything, ResultPath: '$.wafFault', Next: next }],

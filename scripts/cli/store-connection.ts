@@ -56,6 +56,8 @@ export interface StoreSession extends RevokerConnection {
   readonly local: LocalEndpoints | undefined;
   /** What carries address blocks, or why nothing does. */
   readonly networks: 'waf' | 'ledger only';
+  /** Configured stores that this session does not reach, because others were named by `--kvs-arn`. */
+  readonly elsewhere: readonly string[];
 }
 
 export interface SessionWay {
@@ -94,7 +96,15 @@ export async function openSession(cli: Cli, options: WriteOptions, way: SessionW
     local,
     networks: connection.targets.some(({ kind }) => kind === 'network-blocker') ? 'waf' : 'ledger only',
     by: options.by ?? `${userInfo().username}@${hostname()}`,
+    elsewhere: storesElsewhere(configured.revoker, config),
   };
+}
+
+/** Names of configured stores whose ARNs are not among those in use. */
+function storesElsewhere(configured: RevokerConfigInput | undefined, { stores }: RevokerConfig): string[] {
+  return (configured?.stores ?? [])
+    .filter(({ arn }) => !stores.some((store) => store.arn === arn))
+    .map(({ name, arn }) => name ?? arn.slice(arn.lastIndexOf('/') + 1));
 }
 
 function localStatePath(): string {

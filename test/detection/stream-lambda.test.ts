@@ -156,6 +156,16 @@ describe("the stream's Lambda", () => {
     expect(found[0]).toMatchObject({ version: 1 });
   });
 
+  it('keeps its sessions in a table of their own where one is named', async () => {
+    const aggregates = `aggregates-${randomUUID()}`;
+    await ensureLedgerTable(database.client, aggregates);
+    await deliver(await lambda({ AGGREGATES_TABLE: aggregates }), restreamed(60), setClock);
+    expect(await kept()).toEqual([]);
+    const { Items = [] } = await database.client.send(new ScanCommand({ TableName: aggregates }));
+    expect(new Set(Items.map((item) => item['pk']?.S?.split('#')[0]))).toEqual(new Set(['STREAM']));
+    expect(await entries()).toMatchObject([{ id: session(1), version: 1 }]);
+  });
+
   it('says the same when the answer to a written batch is lost, and changes nothing', async () => {
     const invoke = await lambda();
     const batch = { Records: recordsOf(restreamed(24)), isFinalInvokeForWindow: true, shardId: 'shard-0' };

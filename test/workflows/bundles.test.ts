@@ -128,6 +128,7 @@ describe('the environment', () => {
       'REVOKER_CONFIG.stores.0.arn: expected the ARN of a CloudFront KeyValueStore',
     ],
     [{ APPROVAL_SECONDS: 'soon' }, 'APPROVAL_SECONDS'],
+    [{ APPROVAL_SECONDS: '86401' }, 'APPROVAL_SECONDS'],
   ])('says what is wrong with %j', (variables, message) => {
     expect(() => settings(variables)).toThrow(message);
   });

@@ -23,7 +23,7 @@ describe('the detection workflow', () => {
     const execution = await fixture.run('detect', input);
     expect(execution).toMatchObject({ outcome: 'succeeded', retries: 0 });
     expect(execution.path).toEqual([
-      'Plan the run', 'Unwrap the plan', 'Query the logs', 'Read a page', 'Was it the last?', 'Decide', 'Anything certain?',
+      'Plan the run', 'Is the window taken?', 'Unwrap the plan', 'Query the logs', 'Read a page', 'Was it the last?', 'Decide', 'Anything certain?',
       'Certain: ledger', 'Certain: one batch', 'Certain: stores', 'Certain: WAF', 'Anything to ask?', 'Report', 'Done',
     ]); // prettier-ignore
     const entries = await fixture.entries();
@@ -98,6 +98,31 @@ describe('the detection workflow', () => {
     expect(query.parameters).toEqual([String(to - 300), String(to)]);
   });
 
+  it('takes a scheduled window once, and goes on with it under its own name', async () => {
+    const fixture = await fixtureOf({ rows: [...certain] });
+    // Rehearsals take no window, and neither does who names one.
+    await fixture.run('detect', { time: '2027-01-15T08:03:10Z', dryRun: true }, { name: 'rehearsal' });
+    await fixture.run('detect', { from: '2027-01-15T07:55:00Z', to: '2027-01-15T08:00:00Z', dryRun: true });
+    const first = await fixture.run('detect', { time: '2027-01-15T08:03:10Z' }, { name: 'first' });
+    expect(first.path).toContain('Certain: ledger');
+    expect(await fixture.entries()).toHaveLength(certain.length);
+    const queries = fixture.queries.size;
+    const second = await fixture.run('detect', { time: '2027-01-15T08:04:50Z' }, { name: 'second' });
+    expect(second).toMatchObject({ outcome: 'succeeded' });
+    expect(second.path).toEqual(['Plan the run', 'Is the window taken?', 'Done']);
+    expect(fixture.queries.size).toBe(queries);
+    const again = await fixture.run('detect', { time: '2027-01-15T08:03:10Z' }, { name: 'first' });
+    expect(again.path).toContain('Certain: ledger');
+    const next = await fixture.run('detect', { time: '2027-01-15T08:08:10Z' }, { name: 'next' });
+    expect(next.path).toContain('Query the logs');
+    const byHand = await fixture.run(
+      'detect',
+      { from: '2027-01-15T07:55:00Z', to: '2027-01-15T08:00:00Z' },
+      { name: 'by-hand' },
+    );
+    expect(byHand.path).toContain('Query the logs');
+  });
+
   it('refuses a window that ends before it begins, and reports the fault', async () => {
     const fixture = await fixtureOf({});
     const execution = await fixture.run('detect', { from: input.to, to: input.from });
@@ -154,6 +179,23 @@ describe('approval', () => {
     fixture.services.waiting.clear();
     await expect(answerWhenAsked(fixture, true)).resolves.toEqual({ accepted: false });
     expect(await fixture.entries()).toEqual([]);
+  });
+
+  it('says so where the execution that asked is gone, and has the answer when it is started again', async () => {
+    const fixture = await fixtureOf({ rows: doubtful });
+    const { outcome } = await fixture.run('detect', input, {
+      crashes: [{ state: 'Ask for approval', when: 'after', times: 100 }],
+    });
+    expect(outcome).toBe('failed');
+    fixture.services.waiting.clear();
+    await expect(answerWhenAsked(fixture, true)).resolves.toEqual({
+      accepted: true,
+      note: expect.stringContaining('no execution waits for it') as unknown,
+    });
+    expect(await fixture.entries()).toEqual([]);
+    expect(await fixture.run('detect', input)).toMatchObject({ outcome: 'succeeded' });
+    expect(await fixture.entries()).toHaveLength(doubtful.length);
+    await expect(answerWhenAsked(fixture, true)).resolves.toEqual({ accepted: true });
   });
 
   it('takes the first answer, and refuses another one after it', async () => {

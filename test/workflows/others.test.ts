@@ -93,8 +93,19 @@ describe('the reconciliation workflow', () => {
     },
   );
 
+  it("puts back what the WAF's address sets lost, though nothing was announced", async () => {
+    const fixture = await fixtureOf();
+    await revoked(fixture);
+    await fixture.emptySets();
+    expect(fixture.blocked()).toEqual([]);
+    expect(await fixture.run('reconcile', {})).toMatchObject({ outcome: 'succeeded' });
+    expect(fixture.blocked()).toEqual(['192.31.196.0/24', '192.88.99.7/32']);
+    expect(fixture.notices).toMatchObject([{ type: 'Portcullis reconcile done', detail: { differences: 1 } }]);
+  });
+
   it('changes nothing and is silent where all is well', async () => {
     const fixture = await fixtureOf();
+    expect(await fixture.run('reconcile', {})).toMatchObject({ outcome: 'succeeded' });
     await revoked(fixture);
     const execution = await fixture.run('reconcile', {});
     expect(execution.outcome).toBe('succeeded');

@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { AthenaClient } from '@aws-sdk/client-athena';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { SFNClient } from '@aws-sdk/client-sfn';
+import { ListIPSetsCommand, UpdateIPSetCommand } from '@aws-sdk/client-wafv2';
 import { createKeyring, type Keyring } from '../../revoker/keys/keyring.js';
 import { createRecordSource } from '../../revoker/keys/records.js';
 import { folderSecretStore } from '../../revoker/keys/secrets.js';
 import { createKvsClient } from '../../revoker/kvs-client.js';
-import { addressSets } from '../../revoker/lambdas/address-sets.js';
+import { addressSets, compareSets } from '../../revoker/lambdas/address-sets.js';
 import { answerApproval, askApproval, settleApproval } from '../../revoker/lambdas/approval.js';
 import { carry, servesNetworks, servesStores } from '../../revoker/lambdas/carry.js';
 import { compare, repair } from '../../revoker/lambdas/compare.js';
@@ -104,6 +105,8 @@ export interface WorkflowFixture {
   readonly targets: readonly Target[];
   /** What the WAF's address sets hold. */
   readonly blocked: () => string[];
+  /** Takes everything out of the sets, as somebody might by hand. */
+  readonly emptySets: () => Promise<void>;
   readonly notices: { readonly type: string; readonly detail: Record<string, unknown> }[];
   readonly logs: Record<string, unknown>[];
   readonly queries: Map<string, string>;
@@ -151,15 +154,14 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
   const sleep = (): Promise<void> => Promise.resolve();
   const waf = await createWafApi(options.wafFaults ? { faults: options.wafFaults } : {});
   const wafClient = createWafClient({ endpoint: waf.endpoint });
-  const blocker = addressSets(
-    createAddressBlocker({
-      client: wafClient,
-      prefix: 'portcullis',
-      records: ledgerAddressRecords(ledger),
-      now: () => clock.seconds,
-      patience: { random: Math.random, sleep: () => Promise.resolve() },
-    }),
-  );
+  const sets = createAddressBlocker({
+    client: wafClient,
+    prefix: 'portcullis',
+    records: ledgerAddressRecords(ledger),
+    now: () => clock.seconds,
+    patience: { random: Math.random, sleep: () => Promise.resolve() },
+  });
+  const blocker = addressSets(sets);
   const projection = { ledger, records, now, sleep };
   const targets: Target[] = [storeTarget(store, projection), networkTarget(blocker)];
   const revoker = createRevoker({ ledger, targets, now });
@@ -230,7 +232,13 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
     SettleApproval: settleApproval(approval),
     Record: record({ runs, ledger, targets, now }),
     Project: carry({ ledger, targets, serves: servesStores, now }),
-    Block: carry({ ledger, targets, serves: servesNetworks, now }),
+    Block: carry({
+      ledger,
+      targets,
+      serves: servesNetworks,
+      now,
+      compare: () => compareSets(sets),
+    }),
     Expire: expire({ ledger, targets, now }),
     Compare: compare({ ...projection, stores: [store] }),
     Repair: repair({ ...projection, stores: [store] }),
@@ -282,6 +290,12 @@ export async function workflowFixture(options: FixtureOptions = {}): Promise<Wor
     keyring,
     targets,
     blocked,
+    async emptySets() {
+      const { IPSets = [] } = await wafClient.send(new ListIPSetsCommand({ Scope: 'CLOUDFRONT' }));
+      for (const { Name, Id, LockToken } of IPSets) {
+        await wafClient.send(new UpdateIPSetCommand({ Scope: 'CLOUDFRONT', Name, Id, LockToken, Addresses: [] }));
+      }
+    },
     notices,
     logs,
     queries,
