@@ -4,11 +4,14 @@ import type { LedgerEntry } from './ledger/entry.js';
 import type { Ledger } from './ledger/ledger.js';
 import type { NetworkBlocker } from './targets.js';
 
+/** Seconds for which an ended entry is looked at: longer than anybody leaves the sets unwritten. */
+const dueSeconds = 30 * 86_400;
+
 /**
  * The ledger as the record of what WAF's address sets must hold. Entries are written before any target is tried, so
- * there is nothing to write here: active entries are blocked, ended ones are due.
+ * there is nothing to write here: active entries are blocked, those that ended within a month are due.
  */
-export function ledgerAddressRecords(ledger: Ledger): AddressRecordStore {
+export function ledgerAddressRecords(ledger: Ledger, now: () => number = Date.now): AddressRecordStore {
   return {
     unscreened: true,
     put: () => Promise.resolve(),
@@ -16,7 +19,8 @@ export function ledgerAddressRecords(ledger: Ledger): AddressRecordStore {
     forgetDue: () => Promise.resolve(),
     async all() {
       const records: Awaited<ReturnType<AddressRecordStore['all']>>[number][] = [];
-      for await (const entry of ledger.scan({ scopes: ['network', 'asn'] })) {
+      const endedSince = Math.floor(now() / 1000) - dueSeconds;
+      for await (const entry of ledger.scan({ scopes: ['network', 'asn'], endedSince })) {
         const until = entry.state === 'active' ? entry.until : entry.at;
         records.push({
           key: keyOf(entry),

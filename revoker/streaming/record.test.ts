@@ -6,7 +6,7 @@ const fields =
   'timestamp c-ip sc-status sc-bytes cs-method cs-uri-stem cs-uri-query cs-user-agent cs-headers c-country asn cmcd-session-id cmcd-object-type'.split(
     ' ',
   );
-const token = `${'a'.repeat(20)}.${'b'.repeat(40)}.${'c'.repeat(43)}`;
+const token = `eyJ${'a'.repeat(20)}.${'b'.repeat(40)}.${'c'.repeat(43)}`;
 const now = 1_800_000_000;
 
 function line(values: Readonly<Record<string, string>>): string {
@@ -57,10 +57,13 @@ describe('a record of a real-time log', () => {
     ['a preflight', { 'cs-method': 'OPTIONS' }],
     ['a playlist', { 'cs-uri-stem': `/live/${token}/ch1/v5/index.m3u8` }],
     ['an initialisation segment', { 'cs-uri-stem': `/live/${token}/ch1/v5/init-1.m4s` }],
-    ['what CMCD calls one', { 'cmcd-object-type': 'i' }],
     ['a request without a token', { 'cs-uri-stem': '/live/ch1/v5/seg-000042.m4s' }],
   ])('%s is no evidence', (_, values) => {
     expect(of(values)).toBeUndefined();
+  });
+
+  it('is media whatever CMCD calls it', () => {
+    for (const type of ['i', 'm', 'k', 'c']) expect(of({ 'cmcd-object-type': type })).toMatchObject({ position: 42 });
   });
 
   it.each([

@@ -386,10 +386,15 @@ async function showDrift(cli: Cli, session: StoreSession): Promise<void> {
 
 async function reconcileJobs(cli: Cli, session: StoreSession): Promise<void> {
   const { reconcile } = await import('../../revoker/index.js');
-  const result = await reconcile({ ledger: session.ledger, targets: session.targets });
+  const result = await reconcile({ ledger: session.ledger, targets: session.targets, elsewhere: session.elsewhere });
   cli.result(result, () => {
     const kept = result.jobs - result.finished;
-    return `${result.jobs} unfinished jobs found, ${result.finished} finished${kept > 0 ? `, ${kept} kept because their writer may be alive or a target fails` : ''}.`;
+    const left = Object.entries(result.left).map(([name, count]) => `${count} for ${name}`);
+    return (
+      `${result.jobs} unfinished jobs found, ${result.finished} finished` +
+      `${kept > 0 ? `, ${kept} kept because their writer may be alive, a target fails or is not reached from here` : ''}.` +
+      `${left.length > 0 ? ` Left for who reaches them: ${left.join(', ')}.` : ''}`
+    );
   });
   const failed = Object.entries(result.failed);
   if (failed.length > 0) {

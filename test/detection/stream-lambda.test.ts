@@ -233,7 +233,7 @@ describe("the stream's Lambda", () => {
     const invoke = await lambda();
     const made = Array.from({ length: 2800 }, (_, i) =>
       segment(0, start, `10.${i >> 8}.${i & 255}.9`, 1000, {
-        'cs-uri-stem': `/live/e30.${Buffer.from(JSON.stringify({ sid: `${i}`.padEnd(190, '-') })).toString('base64url')}.${'S'.repeat(43)}/ch1/v5/seg_1.m4s`,
+        'cs-uri-stem': `/live/eyJhbGciOiJIUzI1NiJ9.${Buffer.from(JSON.stringify({ sid: `${i}`.padEnd(190, '-') })).toString('base64url')}.${'S'.repeat(43)}/ch1/v5/seg_1.m4s`,
       }),
     );
     const { state } = await invoke({ Records: recordsOf(made), state: {}, shardId: 'shard-0' });
