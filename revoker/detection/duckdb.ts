@@ -11,7 +11,7 @@ import { createCandidates } from './ceiling.js';
 import { gzipDamage } from './gzip.js';
 import { bad, censusOf, createCensus, distinctTokens, createVisits, future, stateOf, usable } from './census.js';
 import { accountsOf, notable } from './query.js';
-import { type FieldExpressions, requestRows, segmentsOf, tokenFacts, tokenOf } from './requests.js';
+import { type FieldExpressions, requestRows, segmentsOf, tokenFacts, withToken } from './requests.js';
 import type { LogSource, LogSources, SkippedFile } from './sources.js';
 import { createRequests, makeFeatures, requestValues } from './suspects.js';
 
@@ -216,7 +216,7 @@ const count: Reading = ({ from, fields }, { config, now }) =>
 const collect: Reading = ({ from, fields }, { config, now }) => {
   const near = `(select lines.*, suspects.address_id, suspects.place_id, suspects.place_country from ${from} lines join suspects on suspects.address = ${fields.address ?? 'cast(null as varchar)'}) near`;
   const cut = `(select *, ${segmentsOf(duckdb, fields)} as path_segments from ${near}) cut`;
-  const whole = `(select *, ${tokenOf(duckdb, fields, config, 'path_segments')} as whole_token from ${cut}) whole`;
+  const whole = `${withToken(duckdb, cut, fields, config, 'path_segments')} whole`;
   const wanted = `(select whole.*, wanted.session as chosen_session from ${whole} join wanted on wanted.text = whole.whole_token) chosen`;
   const kept = ['chosen_session', 'address_id', 'place_id', 'place_country'];
   const rows = requestRows(duckdb, wanted, fields, config, kept, 'path_segments');

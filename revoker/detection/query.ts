@@ -289,7 +289,7 @@ export function placing(dialect: Dialect): Readonly<Record<'track' | 'position' 
     extensions.map((extension) => `r.file like '%.${extension}'`).join(' or ');
   const number = dialect.number('r.file', positionExpression, 1);
   // How long a range plays is not known: it must not count for the pace.
-  const numberless = `not ${dialect.matches('r.file', '[0-9][^0-9.]*[.][A-Za-z0-9]+$')}`;
+  const numberless = `case when r.range_start is null then false else not ${dialect.matches('r.file', '[0-9][^0-9.]*[.][A-Za-z0-9]+$')} end`;
   return {
     track:
       `case when ${folder(['subtitle', 'caption'])} or ${ending(['cmft'])} then 'text' ` +

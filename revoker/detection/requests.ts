@@ -139,12 +139,13 @@ export function requestRows(
     cookie: 'cookie_text',
     headers: 'headers_text',
   });
+  const texts = tokens.found.map((_sql, i) => `text_${i + 1}`);
   const candidates = tokens.found.map((_sql, i) => `candidate_${i + 1}`);
   const further = tokens.further.map((_sql, i) => `further_${i + 1}`);
   // No text is cut twice: what a step makes, the next one names.
   const second = [
     '*',
-    ...tokens.found.map((sql, i) => `${sql} as ${candidates[i] as string}`),
+    ...tokens.found.map((sql, i) => `${sql} as ${texts[i] as string}`),
     ...tokens.further.map((sql, i) => `${sql} as ${further[i] as string}`),
     `${plainName(dialect, dialect.at('segments', -1))} as file`,
     `${plainName(dialect, dialect.at('segments', -2))} as folder`,
@@ -189,7 +190,11 @@ export function requestRows(
     'readable',
     'public_path',
   ];
-  return `select ${third.join(', ')}\nfrom (select ${second.join(', ')}\nfrom (select ${first.join(', ')}\nfrom ${relation}) cut_once) named_once`;
+  const looked = ['*', ...texts.map((text, i) => `${plausible(dialect, text)} as ${candidates[i] as string}`)];
+  return (
+    `select ${third.join(', ')}\nfrom (select ${looked.join(', ')}\nfrom (select ${second.join(', ')}\n` +
+    `from (select ${first.join(', ')}\nfrom ${relation}) cut_once) named_once) looked_at`
+  );
 }
 
 /** A key's value in the CMCD headers, where the log has headers. */
@@ -229,17 +234,28 @@ export function segmentsOf(dialect: Dialect, fields: FieldExpressions): string {
   return dialect.cut(fields.path ?? 'cast(null as varchar)', '/');
 }
 
-/** A request's token, as an expression over the fields of a log and its path's `segments`; NULL where it has none. */
-export function tokenOf(dialect: Dialect, fields: FieldExpressions, config: DetectionConfig, segments: string): string {
+/** A relation of a log's fields and its path's `segments` with the request's token as `whole_token`; NULL where it has none. */
+export function withToken(
+  dialect: Dialect,
+  relation: string,
+  fields: FieldExpressions,
+  config: DetectionConfig,
+  segments: string,
+): string {
   const text = (field: LogField): string => fields[field] ?? 'cast(null as varchar)';
-  const places = {
-    segment: (n: number) => dialect.at(segments, n),
+  const { found } = tokenCandidates(dialect, fields, config, {
+    segment: (n) => dialect.at(segments, n),
     path: text('path'),
     query: text('query'),
     cookie: text('cookie'),
     headers: text('headers'),
-  };
-  return coalesce(tokenCandidates(dialect, fields, config, places).found, 'varchar');
+  });
+  const texts = found.map((sql, i) => `${sql} as token_${i + 1}`);
+  const token = coalesce(
+    found.map((_sql, i) => plausible(dialect, `token_${i + 1}`)),
+    'varchar',
+  );
+  return `(select *, ${token} as whole_token from (select ${['*', ...texts].join(', ')} from ${relation}) texts)`;
 }
 
 /** A candidate that differs from those before it. The edge admits a request by any token; a log does not tell by which. */
@@ -301,9 +317,9 @@ function plausible(dialect: Dialect, sql: string): string {
 /** Stands for tokens that are not read: nobody's session. */
 const unread = "'*'";
 
-/** What may be a request's token. */
+/** Where a request's token may be. */
 interface TokenCandidates {
-  /** Texts, in the order of the placements. */
+  /** Texts that may be `plausible`, in the order of the placements. */
   readonly found: string[];
   /** `unread` where a place holds more than is looked at. */
   readonly further: string[];
@@ -320,7 +336,7 @@ function tokenCandidates(
   for (const placement of config.placements) {
     if (isPath(placement)) {
       if (fields.path === undefined) continue;
-      const segment = plausible(dialect, places.segment(tokenSegment(placement)));
+      const segment = places.segment(tokenSegment(placement));
       const inFront = `starts_with(${places.path}, ${literal(`${pathPrefix(placement)}/`)})`;
       found.push(placement.mode === 'first' ? segment : `case when ${inFront} then ${segment} end`);
       continue;
@@ -330,25 +346,25 @@ function tokenCandidates(
     if (placement.kind === 'query' && fields.query !== undefined) {
       const there = dialect.contains(places.query, `${name}=`);
       const behind = (n: number): string => dialect.part(`('&' || ${places.query})`, `&${name}=`, n);
-      const value = (n: number): string => plausible(dialect, dialect.part(behind(n), '&', 1));
+      const value = (n: number): string => dialect.part(behind(n), '&', 1);
       found.push(`case when ${there} then ${value(2)} end`, `case when ${there} then ${value(3)} end`);
       further.push(`case when ${there} then case when ${behind(4)} is not null then ${unread} end end`);
     } else if (placement.kind === 'path-parameter' && fields.path !== undefined) {
       const value = dialect.extract(places.path, `;${inText}=(${tokenCharacters})`, 1);
       const several = dialect.matches(places.path, `;${inText}=.*;${inText}=`);
       const there = dialect.contains(places.path, `;${name}=`);
-      found.push(`case when ${there} then ${plausible(dialect, value)} end`);
+      found.push(`case when ${there} then ${value} end`);
       further.push(`case when ${there} and ${several} then ${unread} end`);
     } else if (placement.kind === 'cookie' && fields.cookie !== undefined) {
       const start = `(^|[; ]|%20|%3B)${inText}(=|%3D)`;
       const value = dialect.extract(places.cookie, `${start}(${tokenCharacters})`, 3);
       const several = dialect.matches(places.cookie, `${start}.*([; ]|%20|%3B)${inText}(=|%3D)`);
-      found.push(`case when ${places.cookie} <> '-' then ${plausible(dialect, value)} end`);
+      found.push(`case when ${places.cookie} <> '-' then ${value} end`);
       further.push(`case when ${places.cookie} <> '-' and ${several} then ${unread} end`);
     } else if (placement.kind === 'header' && fields.headers !== undefined) {
       const header = `(?i)(common-access-token|authorization)(:|%3A)(%20| )*(Bearer(%20| )+)?(${tokenCharacters})`;
       const value = dialect.extract(places.headers, header, 6);
-      found.push(`case when ${places.headers} <> '-' then ${plausible(dialect, value)} end`);
+      found.push(`case when ${places.headers} <> '-' then ${value} end`);
     }
   }
   return { found, further };
