@@ -150,7 +150,10 @@ function map(places: readonly SessionPlace[], size: { width: number; height: num
   const listed = [...media].sort((a, b) => b[1] - a[1]);
   const legend = listed
     .slice(0, listedCountries)
-    .map(([country, count]) => `<i style="background:${colourOf(country)}"></i>${escape(country)} ${whole(count)}`);
+    .map(
+      ([country, count]) =>
+        `<span><i style="background:${colourOf(country)}"></i>${escape(country)} ${whole(count)}</span>`,
+    );
   const others = listed.length - legend.length;
   return (
     `<div><svg viewBox="0 0 ${size.width} ${size.height}" class="map" role="img" aria-label="Countries">` +
@@ -239,7 +242,7 @@ svg{display:block;width:100%;height:auto;margin:14px 0 6px}.map{margin:0;backgro
 .grid line{stroke:var(--line)}.land circle{fill:var(--bar)}.country{font-size:9px;font-weight:700;text-anchor:middle;fill:#fff}
 .network{font-size:10px;text-anchor:end;fill:var(--quiet);font-family:ui-monospace,monospace}.axis{font-size:10px;fill:var(--quiet)}.axis.end{text-anchor:end}
 .wide,.ranked{overflow-x:auto}.wide svg{min-width:720px}.wide table,.ranked table{min-width:600px}.note{margin:0 0 4px;font-size:12px}
-.legend{margin:6px 0 0;font-size:12px}.legend i{display:inline-block;width:9px;height:9px;border-radius:5px;margin:0 4px 0 8px}
+.legend{margin:6px 0 0;font-size:12px}.legend span{white-space:nowrap}.legend i{display:inline-block;width:9px;height:9px;border-radius:5px;margin:0 4px 0 8px}
 .overlap{fill:var(--accent);opacity:.35}table{width:100%;border-collapse:collapse;margin-top:10px}
 th{text-align:left;font-weight:600;color:var(--quiet)}th,td{padding:4px 10px 4px 0;border-bottom:1px solid var(--line)}.number{text-align:right;font-variant-numeric:tabular-nums}
 .tag{background:var(--accent);color:var(--card);border-radius:4px;padding:0 5px;font-size:11px}.acts{margin:10px 0 0;padding-left:18px}a{color:inherit}`;

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { PlannedAction } from '../../revoker/detection/actions.js';
 import type { DetectionConfig } from '../../revoker/detection/config.js';
 import type { ReadingReport } from '../../revoker/detection/duckdb.js';
+import type { FeatureRow } from '../../revoker/detection/features.js';
 import type { Detection } from '../../revoker/detection/run.js';
 import { sparkline } from '../../revoker/detection/sparkline.js';
 import type { Verdict } from '../../revoker/detection/verdict.js';
@@ -478,6 +479,15 @@ function shownValue(value: number | string | readonly (number | string)[], unit:
   return (Math.round(value * 10) / 10).toLocaleString('en-GB');
 }
 
+/** No finding may mean a good viewer, or that there is too little to find. */
+function withoutFindings({ media, moments }: FeatureRow, { evidence }: DetectionConfig): string {
+  if (media >= evidence.media && moments >= evidence.moments) return 'Nothing speaks against this session.';
+  return (
+    `Too little evidence for a verdict: ${media} segments in ${moments} moments, where it rests on ${evidence.media} in ` +
+    `${evidence.moments} at least. The streaming path judges from less.`
+  );
+}
+
 async function explain(cli: Cli, verdict: Verdict, found: Detection, config: DetectionConfig): Promise<void> {
   const { features } = await import('../../revoker/detection/features.js');
   const { placeName } = await import('../../revoker/detection/addresses.js');
@@ -513,7 +523,7 @@ async function explain(cli: Cli, verdict: Verdict, found: Detection, config: Det
         `networks at once  ${networks}`,
         '',
         verdict.contributions.length === 0
-          ? 'Nothing speaks against this session.'
+          ? withoutFindings(worst.row, config)
           : cli.table(
               [{ title: 'points', align: 'right' }, 'signal', 'why'],
               verdict.contributions.map((found_) => [found_.points.toFixed(1), found_.signal, found_.reason]),

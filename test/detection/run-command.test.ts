@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -152,6 +152,17 @@ it('explains and revokes a session as it is printed, also where it begins with a
   expect([explained.code, JSON.parse(explained.out)]).toMatchObject([0, { session, flagged: true }]);
   const revoked = await portcullis('revoke', 'session', session, '--local', '--reason', session, '--json');
   expect(JSON.parse(revoked.out)).toMatchObject({ results: [{ scope: 'session', id: session, reason: session }] });
+});
+
+it('tells a session with little evidence from one that nothing speaks against', async () => {
+  const part = join(folder, 'part.tsv');
+  const lines = (await readFile(log, 'utf8')).split('\n');
+  const own = lines.filter((line) => line.includes(`/live/`) && !line.startsWith('#'));
+  await writeFile(part, [...lines.filter((line) => line.startsWith('#')), ...own.slice(0, 5)].join('\n'));
+  const { out } = await portcullis('detect', 'explain', session, part);
+  expect(out).toMatch(
+    /Too little evidence for a verdict: \d+ segments in \d moments, where it rests on 20 in 3 at least/,
+  );
 });
 
 describe('settings and fields', () => {
