@@ -23,6 +23,16 @@ const placementSchema = z.discriminatedUnion('kind', [
 /** A token placement as the detector reads it. */
 export type LogPlacement = z.infer<typeof placementSchema>;
 
+/** Whether a text is an expression with one group that every engine reads. */
+function hasOneGroup(text: string): boolean {
+  if (/\(\?(?!:)|\\[1-9k]/.test(text)) return false;
+  try {
+    return new RegExp(`${text}|`).exec('')?.length === 2;
+  } catch {
+    return false;
+  }
+}
+
 const points = (value: number): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(100).default(value);
 const count = (value: number): z.ZodDefault<z.ZodNumber> => z.number().int().min(0).default(value);
 const share = (value: number): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default(value);
@@ -158,6 +168,15 @@ export const detectionConfigSchema = z.strictObject({
   playheadPositions: z.number().int().min(2).default(25),
   /** Media that a player may hold ahead, in seconds: not counted as faster than real time. */
   bufferSeconds: z.number().int().min(0).default(120),
+  /**
+   * A segment's number in its file's name: a regular expression that RE2, Java and JavaScript read alike, with one group.
+   * By default the last digits before the extension; `seg-([0-9]+)-` for names such as `seg-12-v1-a1.ts`.
+   */
+  segmentNumber: z
+    .string()
+    .max(200)
+    .refine(hasOneGroup, { message: 'expected a regular expression with one group, without look-around or references' })
+    .default('([0-9]+)[^0-9.]*[.][A-Za-z0-9]+$'),
   /** A segment's length where the logs do not tell it (CMCD `d`), in seconds. */
   segmentSeconds: z.number().positive().default(4),
   /** How far ahead of the clock a record may be before it is skipped, in seconds. */

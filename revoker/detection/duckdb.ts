@@ -221,7 +221,7 @@ const collect: Reading = ({ from, fields }, { config, now }) => {
   const kept = ['chosen_session', 'address_id', 'place_id', 'place_country'];
   const rows = requestRows(duckdb, wanted, fields, config, kept, 'path_segments');
   // Their token is known, and is not cut out once more.
-  return `insert into requests select ${requestValues} from (${rows}) r where ${stateOf(config, now, 'false')} = ${usable}`;
+  return `insert into requests select ${requestValues(config)} from (${rows}) r where ${stateOf(config, now, 'false')} = ${usable}`;
 };
 
 /** Reads a source; when that fails, its files one by one, so that one bad file costs no other. */

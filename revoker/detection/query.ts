@@ -273,8 +273,6 @@ export function requestMeasures(kind: PieceKind): readonly { readonly name: stri
   return measures.filter((measure) => measure.kinds.includes(kind));
 }
 
-/** A segment's number: the last digits of its name before the extension. */
-const positionExpression = '([0-9]+)[^0-9.]*[.][A-Za-z0-9]+$';
 /** The name of an initialisation segment, which has no place in the content. */
 const initialisation = '(?:^|[^a-z])init(?:[^a-z]|$|ial|seg)';
 /**
@@ -282,14 +280,17 @@ const initialisation = '(?:^|[^a-z])init(?:[^a-z]|$|ial|seg)';
  * name has no number, the range does. What the player says of its object (CMCD `ot`) never takes a request out: whoever
  * wants to go unseen says what he likes.
  */
-export function placing(dialect: Dialect): Readonly<Record<'track' | 'position' | 'object' | 'rendition', string>> {
+export function placing(
+  dialect: Dialect,
+  { segmentNumber }: DetectionConfig,
+): Readonly<Record<'track' | 'position' | 'object' | 'rendition', string>> {
   const folder = (words: readonly string[]): string =>
     words.map((word) => dialect.contains('lower(r.rendition)', word)).join(' or ');
   const ending = (extensions: readonly string[]): string =>
     extensions.map((extension) => `r.file like '%.${extension}'`).join(' or ');
-  const number = dialect.number('r.file', positionExpression, 1);
+  const number = dialect.number('r.file', segmentNumber, 1);
   // How long a range plays is not known: it must not count for the pace.
-  const numberless = `case when r.range_start is null then false else not ${dialect.matches('r.file', '[0-9][^0-9.]*[.][A-Za-z0-9]+$')} end`;
+  const numberless = `case when r.range_start is null then false else not ${dialect.matches('r.file', segmentNumber)} end`;
   return {
     track:
       `case when ${folder(['subtitle', 'caption'])} or ${ending(['cmft'])} then 'text' ` +
@@ -308,7 +309,7 @@ export function placing(dialect: Dialect): Readonly<Record<'track' | 'position' 
 export function placedColumns(dialect: Dialect, config: DetectionConfig): string {
   return [
     'r.content',
-    ...Object.entries(placing(dialect)).map(([name, sql]) => `${sql} as ${name}`),
+    ...Object.entries(placing(dialect, config)).map(([name, sql]) => `${sql} as ${name}`),
     'r.player',
     'r.duration',
     'r.seen_at',

@@ -9,15 +9,16 @@ import { expected, featuresByKind, gathered, piecesOf, placing, requestMeasures 
  * DuckDB's second pass: the requests of the sessions that can score, and the features that are made of them.
  */
 
-const placed = placing(duckdb);
-
 /** Half a hash is enough to tell apart the few objects of one position. */
 function half(hash: string): string {
   return `(${hash}) >> 32`;
 }
 
+/** A column's name, type and value, which may rest on where the request stands in its content. */
+type Column = readonly [string, string, string | ((placed: ReturnType<typeof placing>) => string)];
+
 /** The requests of the chosen sessions, over `r`. What is only held against its like is kept as a hash, never as text. */
-const requestTable = [
+const requestTable: readonly Column[] = [
   ['session', 'uinteger', 'r.chosen_session'],
   ['seen_at', 'bigint', 'r.seen_at'],
   ['address_id', 'uinteger', 'r.address_id'],
@@ -33,19 +34,22 @@ const requestTable = [
   ['media', 'utinyint', 'r.media'],
   ['duration', 'integer', 'r.duration'],
   ['content', 'ubigint', duckdb.hash('r.content')],
-  ['track', 'varchar', placed.track],
-  ['position', 'bigint', placed.position],
-  ['object', 'uinteger', half(placed.object)],
-  ['rendition', 'uinteger', half(placed.rendition)],
+  ['track', 'varchar', ({ track }) => track],
+  ['position', 'bigint', ({ position }) => position],
+  ['object', 'uinteger', ({ object }) => half(object)],
+  ['rendition', 'uinteger', ({ rendition }) => half(rendition)],
   // A token: dropped as soon as it is known whose it is.
   ['rival', 'varchar', 'r.rival_text'],
-] as const;
+];
 
 /** The table of the second reading. */
 export const createRequests = `create table requests (${requestTable.map(([name, type]) => `${name} ${type}`).join(', ')})`;
 
 /** Its values, over requests `r` that know their session and what there is to know of their address. */
-export const requestValues = requestTable.map(([name, , sql]) => `${sql} as ${name}`).join(', ');
+export function requestValues(config: DetectionConfig): string {
+  const placed = placing(duckdb, config);
+  return requestTable.map(([name, , sql]) => `${typeof sql === 'string' ? sql : sql(placed)} as ${name}`).join(', ');
+}
 
 /** A request of a chosen session is nearly a piece of its own, of a hundred bytes and more: so many are grouped at once. */
 const requestsAtOnce = 500_000;

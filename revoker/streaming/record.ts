@@ -40,7 +40,6 @@ const initialisationName = /(?:^|[^a-z])init(?:[^a-z]|$|ial|seg)/i;
 const textName = /(?:subtitle|caption)[^/]*\/|\.cmft$/i;
 const tokenHead = /^(?:ey|0Y|0o|0I|2D|hE|g0)/;
 const mediaName = /\.(?:m4s|ts|mp4|m4v|m4a|cmfv|cmfa|aac|m2ts|webm|mp3|ac3|ec3)$/i;
-const positionName = /([0-9]+)[^0-9.]*\.[A-Za-z0-9]+$/;
 const audioName = /audio|\.m4a|\.cmfa|\.aac|\.mp3|\.ac3|\.ec3/i;
 const headerType = new RegExp(cmcdInHeaders('ot'));
 const headerPlayer = new RegExp(cmcdInHeaders('sid'));
@@ -62,6 +61,7 @@ export function recordReader(
   if (missing.length > 0) throw new Error(`the real-time log's fields lack ${missing.join(', ')}`);
   const found = mapFields(fields);
   const index = Object.fromEntries(Object.entries(found).map(([field, column]) => [field, fields.indexOf(column)]));
+  const segmentNumber = new RegExp(config.segmentNumber);
   const hosting = new Set(config.hostingAsns);
   const tools = new Set(config.tools.map((tool) => tool.toLowerCase()));
   const allowedNetworks = config.allow.networks.map(rangeOfNetwork).filter((range) => range !== undefined);
@@ -101,7 +101,7 @@ export function recordReader(
     const [token, ...rivals] = found;
     const names = segments.map(plainName);
     const file = names.at(-1) ?? '';
-    const numbered = positionName.exec(file)?.[1];
+    const numbered = segmentNumber.exec(file)?.[1];
     const position = numbered ?? (/^\d{1,15}$/.test(value('range-start') ?? '') ? value('range-start') : undefined);
     if (token === undefined || position === undefined || !mediaName.test(file) || initialisationName.test(file))
       return undefined;

@@ -194,6 +194,17 @@ describe('names of files', () => {
     expect(await streamed(named(name))).toEqual([[session(attacker), undefined]]);
   });
 
+  it('a number that stands elsewhere in the name is found where the settings say so', async () => {
+    const name = (number: number): string => `seg-${number}-v1-a1.ts`;
+    expect(flagged(await atRest(named(name)))).toEqual([]);
+    const settings = { segmentNumber: 'seg-([0-9]+)-' };
+    expect(ready(await atRest(named(name), settings))).toContain(`session ${session(attacker)}`);
+    const read = recordReader(realTimeFields, parseDetectionConfig(settings));
+    expect(read((named(name)[9] as Made).data, start + 10)).toMatchObject({ position: 1001, track: 'video' });
+    for (const wrong of ['seg-[0-9]+-', '(a)(b)', '([0-9]+', '(?=([0-9]+))', '([0-9])\\1', '(?<n>[0-9])'])
+      expect(() => parseDetectionConfig({ segmentNumber: wrong }), wrong).toThrow(/one group/);
+  });
+
   it('initialisation segments are no place in the content', () => {
     const read = recordReader(realTimeFields, parseDetectionConfig());
     for (const name of ['init-1.mp4', 'v1_init_2.m4s', 'initialization3.mp4', 'initseg_4.mp4']) {
