@@ -45,8 +45,8 @@ export interface Verdict {
   /** The account, where an account's behaviour spoke against the session. */
   readonly subject: string | undefined;
   /**
-   * Whether many of its requests carried a token of another session, too. The edge admits by any token, so somebody with a
-   * good one may have written this session's into his requests.
+   * Whether any of the requests behind it carried a token of another session, too. The edge admits by any token, so somebody
+   * with a good one may have written this session's into his requests; a few from as many countries would be enough.
    */
   readonly contested: boolean;
 }
@@ -184,9 +184,6 @@ export function judgeWindow(
   return { windowStart: row.windowStart, score, contributions: found, row };
 }
 
-/** Share of the served requests from which on another session's tokens among them leave open whose they were. */
-const contestedFrom = 0.05;
-
 /** How much evidence stands behind a verdict: few segments or one window alone leave doubt. */
 function confidenceOf(windows: readonly WindowVerdict[], worst: WindowVerdict, config: DetectionConfig): number {
   const { row } = worst;
@@ -234,8 +231,7 @@ function judgeSession(
   const worst = windows.reduce((a, b) => (b.score > a.score ? b : a));
   const decided = windows.find((window) => window.score >= config.threshold);
   const { session, sessionKind, sessionText } = worst.row;
-  const beside = share(worst.row.contested, worst.row.served);
-  const contested = beside >= contestedFrom;
+  const contested = windows.reduce((sum, window) => sum + window.row.contested, 0);
   return {
     session,
     sessionKind,
@@ -249,12 +245,12 @@ function judgeSession(
     contributions: worst.contributions,
     reasons: [
       ...worst.contributions.map((contribution) => contribution.reason),
-      ...(contested ? [`${percent(beside)} of its requests carried a token of another session, too`] : []),
+      ...(contested > 0 ? [`${contested} of its requests carried a token of another session, too`] : []),
     ],
     windows,
     subject: worst.contributions.some((contribution) => contribution.signal === 'accountPlaces')
       ? accounts.get(`${worst.windowStart} ${session}`)?.subject
       : undefined,
-    contested,
+    contested: contested > 0,
   };
 }

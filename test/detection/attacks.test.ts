@@ -113,6 +113,19 @@ describe('the session of somebody else in front of a good token', () => {
     expect(await streamed(made)).toEqual([[session(victim), expect.stringContaining('tokens of other sessions')]]);
   });
 
+  it('a few times, from as many countries as a rule allows: nothing is done before a person has looked', async () => {
+    const honest = Array.from({ length: 200 }, (_, i) => segment(victim, start + i, '192.0.2.9', 1000 + i));
+    const fromAbroad = ['DE', 'FR', 'IT', 'ES', 'PL', 'SE'].map((country, i) =>
+      segment(victim, start + i, `198.51.${i}.9`, 1000 + i, {
+        'c-country': country,
+        'cs-uri-query': `CAT=${attackersToken}`,
+      }),
+    );
+    const found = await atRest([...honest, ...fromAbroad], { windowSeconds: 3600 });
+    expect(flagged(found)).toEqual([session(victim)]);
+    expect(ready(found)).toEqual([]);
+  });
+
   it('is no doubt where the other token is a renewal of the same session', async () => {
     const made = shared(victim, () => ({ 'cs-cookie': `CAT=${token(victim, 7)}` }));
     const found = await atRest(made);
@@ -232,6 +245,17 @@ describe('names of files', () => {
       track: 'audio',
     });
   });
+});
+
+it('an exit of a hosting company is blocked only where nobody else is served through it', async () => {
+  const made = shared(attacker, (i) => (i % 9 === 0 ? { asn: 16509 } : {}));
+  const settings = { hostingAsns: [16509] };
+  expect(ready(await atRest(made, settings))).toContain('network 203.0.0.9/32');
+  const neighbour = segment(11, start + 5, '203.0.0.9', 1, { asn: 16509 });
+  expect(ready(await atRest([...made, neighbour], settings))).not.toContain('network 203.0.0.9/32');
+  // Who was refused there is nobody's neighbour.
+  const refused = segment(11, start + 5, '203.0.0.9', 1, { asn: 16509, 'sc-status': 401 });
+  expect(ready(await atRest([...made, refused], settings))).toContain('network 203.0.0.9/32');
 });
 
 describe('settings under which little is enough', () => {
